@@ -64,9 +64,7 @@ fn split_port<'a>(rest: &'a str, whole: &str) -> Result<(&'a str, Option<u16>), 
     };
     let Some(port) = port else { return Ok((host, None)) };
     match port.parse::<u16>() {
-        Ok(number) if number != 0 && port.bytes().all(|b| b.is_ascii_digit()) => {
-            Ok((host, Some(number)))
-        }
+        Ok(number) if number != 0 && port.bytes().all(|b| b.is_ascii_digit()) => Ok((host, Some(number))),
         _ => Err(format!("destination `{whole}` has an impossible port `{port}`: 1 to 65535 are possible")),
     }
 }
@@ -148,8 +146,25 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_destination_is_refused() {
-        for text in ["", "@prod", "me@", "prod:", "prod:0", "prod:65536", "prod:+22", "[::1", "[::1]22", "-oProxyCommand=x",
-            "a b", "a;b", "a$(b)", "pr\u{1b}od", "-l@host", "me@-x", "a/b"] {
+        for text in [
+            "",
+            "@prod",
+            "me@",
+            "prod:",
+            "prod:0",
+            "prod:65536",
+            "prod:+22",
+            "[::1",
+            "[::1]22",
+            "-oProxyCommand=x",
+            "a b",
+            "a;b",
+            "a$(b)",
+            "pr\u{1b}od",
+            "-l@host",
+            "me@-x",
+            "a/b",
+        ] {
             assert!(text.parse::<Destination>().is_err(), "{text:?} was taken");
         }
         assert!("h".repeat(256).parse::<Destination>().is_err());

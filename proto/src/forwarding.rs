@@ -248,9 +248,7 @@ fn parse(spec: &str) -> Result<(Bind, Option<Target>), String> {
     match (fields.as_slice(), shape.as_slice()) {
         ([socket], [true]) => Ok((Bind::Unix(path(socket)?), None)),
         ([bind], [false]) => Ok((Bind::Tcp(BindAddress::default(), port(bind)?), None)),
-        ([socket, target], [true, true]) => {
-            Ok((Bind::Unix(path(socket)?), Some(Target::Unix(path(target)?))))
-        }
+        ([socket, target], [true, true]) => Ok((Bind::Unix(path(socket)?), Some(Target::Unix(path(target)?)))),
         ([bind, target], [false, true]) => {
             Ok((Bind::Tcp(BindAddress::default(), port(bind)?), Some(Target::Unix(path(target)?))))
         }
@@ -332,9 +330,7 @@ fn parse_bind_address(text: &str, spec: &str) -> Result<BindAddress, String> {
     if text.is_empty() || text == WILDCARD {
         return Ok(BindAddress(WILDCARD.to_owned()));
     }
-    parse_host(text, spec)
-        .map(BindAddress)
-        .map_err(|_| format!("`{spec}` has an impossible bind address `{text}`"))
+    parse_host(text, spec).map(BindAddress).map_err(|_| format!("`{spec}` has an impossible bind address `{text}`"))
 }
 
 fn parse_path(text: &str, spec: &str) -> Result<String, String> {
@@ -398,9 +394,27 @@ mod tests {
 
     #[test]
     fn what_cannot_be_forwarded_is_refused() {
-        for spec in ["", "8080", "localhost:8080", "8080:db", "8080:db:0", "8080:db:65536", "65536:db:80", "x:db:80", "8080::80",
-            "8080:db:80:90:100", "-1:db:80", "+80:db:80", "[::1:8080:db:80", "[::1]x:8080:db:80", "80 80:db:80", "8080:d b:80",
-            "8080:db:80\n", "a/b:db:80", "8080:sock/et"] {
+        for spec in [
+            "",
+            "8080",
+            "localhost:8080",
+            "8080:db",
+            "8080:db:0",
+            "8080:db:65536",
+            "65536:db:80",
+            "x:db:80",
+            "8080::80",
+            "8080:db:80:90:100",
+            "-1:db:80",
+            "+80:db:80",
+            "[::1:8080:db:80",
+            "[::1]x:8080:db:80",
+            "80 80:db:80",
+            "8080:d b:80",
+            "8080:db:80\n",
+            "a/b:db:80",
+            "8080:sock/et",
+        ] {
             assert!(Forwarding::parse_local(spec).is_err(), "{spec:?} was taken");
         }
         assert!(Forwarding::parse_local(&format!("/{}:db:80", "x".repeat(120))).is_err());
@@ -409,9 +423,18 @@ mod tests {
 
     #[test]
     fn a_wide_bind_address_is_known_as_one() {
-        for (spec, wide) in [("8080:a:1", false), ("localhost:8080:a:1", false), ("[::1]:8080:a:1", false),
-            ("*:8080:a:1", true), ("0.0.0.0:8080:a:1", true), ("10.0.0.1:8080:a:1", true), ("box:8080:a:1", true)] {
-            let Ok(Forwarding::Local(Bind::Tcp(address, _), _)) = Forwarding::parse_local(spec) else { panic!("{spec}") };
+        for (spec, wide) in [
+            ("8080:a:1", false),
+            ("localhost:8080:a:1", false),
+            ("[::1]:8080:a:1", false),
+            ("*:8080:a:1", true),
+            ("0.0.0.0:8080:a:1", true),
+            ("10.0.0.1:8080:a:1", true),
+            ("box:8080:a:1", true),
+        ] {
+            let Ok(Forwarding::Local(Bind::Tcp(address, _), _)) = Forwarding::parse_local(spec) else {
+                panic!("{spec}")
+            };
             assert_eq!(address.is_wide(), wide, "{spec}");
         }
     }

@@ -31,7 +31,8 @@ pub enum FrameError {
 /// # Errors
 /// [`FrameError::TooLong`] when the body is beyond [`MAX_BODY_BYTES`].
 pub fn encode<T: Serialize>(message: &T) -> Result<Bytes, FrameError> {
-    let body = bincode::serde::encode_to_vec(message, CONFIG).map_err(|error| FrameError::Malformed(error.to_string()))?;
+    let body =
+        bincode::serde::encode_to_vec(message, CONFIG).map_err(|error| FrameError::Malformed(error.to_string()))?;
     frame(&body)
 }
 

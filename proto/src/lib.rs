@@ -31,6 +31,4 @@ pub use ids::{ForwardId, RequestId, Seq};
 pub use operation::{Operation, Output};
 pub use selector::Selector;
 pub use spec::{ForwardName, ForwardSpec, OnSuspend, Tag};
-pub use status::{
-    DaemonStatus, ForwardStats, ForwardStatus, SessionState, SessionStatus, Status,
-};
+pub use status::{DaemonStatus, ForwardStats, ForwardStatus, SessionState, SessionStatus, Status};

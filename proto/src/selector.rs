@@ -32,7 +32,10 @@ impl FromStr for Selector {
             return tag.parse().map(Selector::Tag);
         }
         if text.is_empty() || 128 < text.len() || text.chars().any(char::is_control) {
-            return Err(format!("`{}` selects nothing: an id, a name, 'na*' or @tag does", crate::fault::one_line(text)));
+            return Err(format!(
+                "`{}` selects nothing: an id, a name, 'na*' or @tag does",
+                crate::fault::one_line(text)
+            ));
         }
         if text.contains(['*', '?']) {
             return Ok(Selector::Glob(text.to_owned()));

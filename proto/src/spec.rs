@@ -195,7 +195,10 @@ fn check_word(text: &str, max: usize, what: &str) -> Result<(), String> {
     let starts_well = text.chars().next().is_some_and(|c| c.is_alphanumeric() || c == '_');
     let is_word = text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c));
     if !starts_well || !is_word {
-        return Err(format!("`{}` is not a {what}: letters, digits, `.`, `_` and `-` make one", crate::fault::one_line(text)));
+        return Err(format!(
+            "`{}` is not a {what}: letters, digits, `.`, `_` and `-` make one",
+            crate::fault::one_line(text)
+        ));
     }
     if max < text.len() {
         return Err(format!("a {what} has at most {max} bytes, `{text}` has {}", text.len()));

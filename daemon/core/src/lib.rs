@@ -1,1 +1,14 @@
-//! x
+//! Every decision of alknetd, without IO: events go in, actions come out.
+//!
+//! [`Model::step`] is the whole of it. It neither sleeps, connects nor rolls dice: time and
+//! jitter are arguments, so that its tests are stories and histories that run in no time.
+
+pub mod action;
+pub mod event;
+pub mod moment;
+pub mod rules;
+
+pub use action::{Action, Listen};
+pub use event::{Call, ClientId, Epoch, Event, Peer};
+pub use moment::Moment;
+pub use rules::{SavedRule, SavedRules};

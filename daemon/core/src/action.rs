@@ -1,0 +1,75 @@
+//! What to do about it: the only thing that comes out of the model.
+
+use alknet_proto::{Destination, Fault, ForwardId, Forwarding, OnSuspend, Output, StatusEvent};
+
+use crate::event::{Call, Epoch};
+use crate::rules::SavedRules;
+
+/// One thing to do. None of them waits: what comes of it is an event.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start to listen; answered by `ListenerBound` or `ListenerRefused`.
+    Listen(Listen),
+    /// Close a listener and cut its connections; answered by `ListenerClosed`.
+    Close {
+        /// Whose listener.
+        forward: ForwardId,
+        /// Which attempt to listen.
+        epoch: Epoch,
+    },
+    /// Start an attempt; answered by `Connected` or `Lost`.
+    Connect {
+        /// Where to.
+        destination: Destination,
+        /// The number of the attempt.
+        epoch: Epoch,
+        /// Store the host key of a server that is not known yet.
+        accept_new: bool,
+    },
+    /// End an attempt or a session. Its `Lost` may still come and changes nothing.
+    Disconnect {
+        /// Where it goes.
+        destination: Destination,
+        /// The number of the attempt.
+        epoch: Epoch,
+    },
+    /// Write the rules to disk; answered by `Saved` or `NotSaved`. The latest revision wins.
+    Save(SavedRules),
+    /// Answer a request, once.
+    Reply {
+        /// Which request.
+        call: Call,
+        /// What the answer is. Counters are zero here; who performs the action fills them in.
+        result: Result<Output, Fault>,
+    },
+    /// Tell a subscriber something.
+    Publish {
+        /// Which subscription.
+        call: Call,
+        /// What.
+        event: StatusEvent,
+    },
+    /// End the daemon in order: no new connections, a grace time for the open ones, goodbye to the servers.
+    Stop,
+}
+
+/// How to listen for one forward.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Whose listener.
+    pub forward: ForwardId,
+    /// The number of this attempt to listen.
+    pub epoch: Epoch,
+    /// Whose session carries the connections.
+    pub destination: Destination,
+    /// What listens, and what its connections are connected to.
+    pub forwarding: Forwarding,
+    /// The port to try first where a free one was asked for: the one that it had before.
+    pub earlier_port: Option<u16>,
+    /// What happens to a connection while the session is down.
+    pub on_suspend: OnSuspend,
+    /// Tell when the first connection comes and when the last one ends.
+    pub tells_use: bool,
+    /// For a remote forward, the attempt whose session it is asked on.
+    pub on_session: Option<Epoch>,
+}

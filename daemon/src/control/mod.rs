@@ -1,0 +1,1 @@
+//! Clients: who they are, what they ask, and what they are told.

@@ -1,0 +1,1 @@
+//! Listeners, and the connections that they accept.

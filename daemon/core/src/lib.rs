@@ -3,12 +3,29 @@
 //! [`Model::step`] is the whole of it. It neither sleeps, connects nor rolls dice: time and
 //! jitter are arguments, so that its tests are stories and histories that run in no time.
 
+pub mod model;
+
 pub mod action;
 pub mod event;
 pub mod moment;
 pub mod rules;
 
+pub mod backoff;
+pub mod cause;
+pub mod limits;
+
+mod calls;
+mod forward;
+mod naming;
+mod publish;
+mod requests;
+mod select;
+mod session;
+mod settle;
+mod watch;
+
 pub use action::{Action, Listen};
 pub use event::{Call, ClientId, Epoch, Event, Peer};
+pub use model::{Model, Snapshot};
 pub use moment::Moment;
 pub use rules::{SavedRule, SavedRules};

@@ -1,0 +1,43 @@
+//! How long to wait before the next try.
+
+use std::time::Duration;
+
+use alknet_proto::Code;
+
+/// Seconds before each further try, for ever the last one.
+const DELAYS: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// The same for a server that says it has too many connections from here: every try makes it worse.
+const DELAYS_WHEN_BUSY: [u64; 5] = [30, 60, 120, 300, 600];
+/// A delay is spread by this much both ways, so that many sessions do not come back in step.
+const SPREAD: f64 = 0.2;
+
+/// The delay at this `place` in the backoff; `jitter` is 0.0 ..= 1.0.
+pub fn delay(code: Code, place: u32, jitter: f64) -> Duration {
+    let delays: &[u64] = if code == Code::ServerBusy { &DELAYS_WHEN_BUSY } else { &DELAYS };
+    let last = delays.len() - 1;
+    let seconds = delays[usize::try_from(place).unwrap_or(last).min(last)] as f64;
+    Duration::from_secs_f64(seconds * (1.0 - SPREAD + 2.0 * SPREAD * jitter.clamp(0.0, 1.0)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_delay_doubles_to_half_a_minute_and_stays_there() {
+        let seconds: Vec<u64> = (0..9).map(|place| delay(Code::TimedOut, place, 0.5).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30, 30, 30]);
+    }
+
+    #[test]
+    fn jitter_spreads_a_delay_by_a_fifth_both_ways() {
+        assert_eq!(delay(Code::TimedOut, 5, 0.0), Duration::from_secs(24));
+        assert_eq!(delay(Code::TimedOut, 5, 1.0), Duration::from_secs(36));
+    }
+
+    #[test]
+    fn a_busy_server_is_left_alone_for_longer() {
+        assert_eq!(delay(Code::ServerBusy, 0, 0.5), Duration::from_secs(30));
+        assert_eq!(delay(Code::ServerBusy, 99, 0.5), Duration::from_secs(600));
+    }
+}

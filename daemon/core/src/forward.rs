@@ -1,0 +1,289 @@
+//! One forward: what was asked for, its listener, and the status that follows from both and its session.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use alknet_proto::status::{Change, Ends};
+use alknet_proto::{ForwardId, ForwardName, ForwardSpec, ForwardStats, ForwardStatus, Reason, SessionState, Status};
+
+use crate::event::Epoch;
+use crate::moment::Moment;
+use crate::session::{self, Phase, Session};
+
+/// How far a forward is on its way into the rules, or out of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Its `add-forward` waits for the listener. Nobody sees it yet.
+    New,
+    /// Its `add-forward` waits for the disk. Nobody sees it yet.
+    Entering,
+    /// A rule.
+    Kept,
+    /// Its `remove-forward` waits for the disk. It still works.
+    Leaving,
+    /// It waits for its listener to close. Nobody sees it any more.
+    Ending,
+}
+
+/// What is open, or should be, for one forward.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Listener {
+    Closed,
+    Opening {
+        epoch: Epoch,
+        on_session: Option<Epoch>,
+        deadline: Moment,
+    },
+    Open {
+        epoch: Epoch,
+        on_session: Option<Epoch>,
+    },
+    Closing {
+        epoch: Epoch,
+        on_session: Option<Epoch>,
+        deadline: Moment,
+    },
+    /// Tries again at `retry_at`, or when a person asks.
+    Refused {
+        reason: Reason,
+        on_session: Option<Epoch>,
+        retry_at: Option<Moment>,
+    },
+}
+
+/// Whether connections come, for a forward whose session is there on demand only.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Usage {
+    /// No connection has come since it started.
+    Unused,
+    /// Connections are open or held.
+    InUse,
+    /// The last connection ended then.
+    QuietSince(Moment),
+}
+
+/// One forward.
+#[derive(Debug)]
+pub(crate) struct Forward {
+    pub(crate) id: ForwardId,
+    pub(crate) name: ForwardName,
+    pub(crate) spec: ForwardSpec,
+    pub(crate) life: Life,
+    /// A person stopped it.
+    pub(crate) stopped: bool,
+    /// What the rules on disk say, or are about to say.
+    pub(crate) stopped_on_disk: bool,
+    /// A restart waits for its listener to close.
+    pub(crate) pausing: bool,
+    pub(crate) listener: Listener,
+    /// The port that was bound last.
+    pub(crate) port: Option<u16>,
+    /// Refusals of the listener in a row.
+    pub(crate) refusals: u32,
+    pub(crate) usage: Usage,
+    pub(crate) shown: Shown,
+    pub(crate) history: VecDeque<Change>,
+}
+
+/// A forward as watchers know it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shown {
+    pub(crate) status: Status,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) since: Moment,
+}
+
+/// The status that follows from a forward's listener and its session's phase.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Derived {
+    pub(crate) status: Status,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) attempt: u32,
+    pub(crate) retry_at: Option<Moment>,
+}
+
+impl Derived {
+    fn plain(status: Status) -> Self {
+        Derived { status, reason: None, attempt: 0, retry_at: None }
+    }
+}
+
+impl Forward {
+    pub(crate) fn new(id: ForwardId, name: ForwardName, spec: ForwardSpec, now: Moment) -> Self {
+        let stopped = spec.stopped;
+        let usage = if spec.lazy { Usage::Unused } else { Usage::QuietSince(now) };
+        Forward {
+            id,
+            name,
+            spec,
+            life: Life::New,
+            stopped,
+            stopped_on_disk: stopped,
+            pausing: false,
+            listener: Listener::Closed,
+            port: None,
+            refusals: 0,
+            usage,
+            shown: Shown { status: Status::Starting, reason: None, since: now },
+            history: VecDeque::new(),
+        }
+    }
+
+    /// Whether clients see it.
+    pub(crate) fn is_visible(&self) -> bool {
+        matches!(self.life, Life::Kept | Life::Leaving)
+    }
+
+    pub(crate) fn is_remote(&self) -> bool {
+        self.spec.forwarding.kind().listens_remotely()
+    }
+
+    /// Whether its session is there only while connections want it.
+    pub(crate) fn is_on_demand(&self) -> bool {
+        self.spec.lazy || self.spec.idle_timeout_seconds != 0
+    }
+
+    /// Whether it needs its session now.
+    pub(crate) fn wants_session(&self, now: Moment) -> bool {
+        if !self.is_visible() || self.stopped {
+            return false;
+        }
+        match self.usage {
+            _ if !self.is_on_demand() => true,
+            Usage::Unused => false,
+            Usage::InUse => true,
+            Usage::QuietSince(_) => self.quiet_until().is_none_or(|end| now.steady < end.steady),
+        }
+    }
+
+    /// When its session is wanted no more, if no connection comes.
+    pub(crate) fn quiet_until(&self) -> Option<Moment> {
+        match (self.usage, self.spec.idle_timeout_seconds) {
+            (Usage::QuietSince(start), seconds @ 1..) => Some(start + Duration::from_secs(seconds.into())),
+            (Usage::QuietSince(_), 0) | (Usage::Unused | Usage::InUse, _) => None,
+        }
+    }
+
+    /// Whether it should listen, and for a remote forward on which session.
+    pub(crate) fn should_listen(&self, session: Option<&Session>) -> Option<Option<Epoch>> {
+        if self.stopped || self.pausing || self.life == Life::Ending {
+            return None;
+        }
+        if !self.is_remote() {
+            return Some(None);
+        }
+        session.and_then(Session::active_epoch).map(Some)
+    }
+
+    /// When its listener needs attention if nothing else happens.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        match &self.listener {
+            Listener::Opening { deadline, .. } | Listener::Closing { deadline, .. } => Some(*deadline),
+            Listener::Refused { retry_at, .. } => *retry_at,
+            Listener::Closed | Listener::Open { .. } => None,
+        }
+    }
+
+    /// The port to show: the one that is or was bound, else the one that was asked for.
+    fn shown_port(&self, asked: u16) -> u16 {
+        if asked == 0 { self.port.unwrap_or(0) } else { asked }
+    }
+
+    /// Derives the status; `session` is missing while nothing ever wanted it.
+    pub(crate) fn derive(&self, session: Option<&Session>) -> Derived {
+        if self.stopped {
+            return Derived::plain(Status::Stopped);
+        }
+        if let Listener::Refused { reason, retry_at, .. } = &self.listener {
+            let status = if retry_at.is_some() { Status::Suspended } else { Status::Error };
+            let attempt = self.refusals;
+            return Derived { status, reason: Some(reason.clone()), attempt, retry_at: *retry_at };
+        }
+        let is_open = matches!(self.listener, Listener::Open { .. });
+        let Some(session) = session else {
+            let is_ready = is_open && self.is_on_demand();
+            return Derived::plain(if is_ready { Status::Active } else { Status::Starting });
+        };
+        let suspended = |reason: &Reason| Derived {
+            status: Status::Suspended,
+            reason: Some(reason.clone()),
+            attempt: session.failures,
+            retry_at: session.retry_at(),
+        };
+        match &session.phase {
+            Phase::Idle { by_person: true } => suspended(&session::disconnected()),
+            Phase::Idle { by_person: false } if is_open && self.is_on_demand() => Derived::plain(Status::Active),
+            Phase::Idle { by_person: false } => Derived::plain(Status::Starting),
+            Phase::Connecting { after: Some(cause), .. } => suspended(cause),
+            Phase::Connecting { after: None, .. } => Derived::plain(Status::Starting),
+            Phase::Suspended { cause, .. } => suspended(cause),
+            Phase::Failed { cause } => Derived { status: Status::Error, ..suspended(cause) },
+            Phase::Active { .. } if is_open => Derived::plain(Status::Active),
+            // The session is back and the server has not answered yet: the status goes on until it has.
+            Phase::Active { .. } if self.shown.status == Status::Suspended => Derived {
+                status: Status::Suspended,
+                reason: self.shown.reason.clone(),
+                attempt: self.refusals,
+                retry_at: None,
+            },
+            Phase::Active { .. } => Derived::plain(Status::Starting),
+        }
+    }
+
+    /// What clients see; the counters are filled in by whoever counts.
+    pub(crate) fn status(&self, session: Option<&Session>) -> ForwardStatus {
+        let derived = self.derive(session);
+        let ends = Ends::from(&self.spec.forwarding);
+        ForwardStatus {
+            id: self.id,
+            name: self.name.clone(),
+            kind: self.spec.forwarding.kind(),
+            destination: self.spec.destination.clone(),
+            bind_address: ends.bind_address,
+            bind_port: if ends.bind_path.is_some() { 0 } else { self.shown_port(ends.bind_port) },
+            bind_path: ends.bind_path,
+            target_host: ends.target_host,
+            target_port: ends.target_port,
+            target_path: ends.target_path,
+            status: derived.status,
+            reason: derived.reason,
+            since: self.shown.since.wall,
+            attempt: derived.attempt,
+            retry_at: derived.retry_at.map(|moment| moment.wall),
+            description: self.spec.description.clone(),
+            tags: self.spec.tags.clone(),
+            lazy: self.spec.lazy,
+            ephemeral: self.spec.ephemeral,
+            on_suspend: self.spec.on_suspend,
+            stats: ForwardStats::default(),
+        }
+    }
+}
+
+impl Session {
+    /// What clients see; the counters are filled in by whoever counts.
+    pub(crate) fn status(&self, destination: &alknet_proto::Destination) -> alknet_proto::SessionStatus {
+        let (state, reason) = self.state();
+        let peer = match &self.phase {
+            Phase::Active { peer, .. } => Some(peer),
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
+        };
+        debug_assert!(peer.is_some() == (state == SessionState::Active));
+        alknet_proto::SessionStatus {
+            destination: destination.clone(),
+            state,
+            reason,
+            since: self.shown.since.wall,
+            attempt: self.failures,
+            retry_at: self.retry_at().map(|moment| moment.wall),
+            peer: peer.map(|peer| peer.address.clone()),
+            user: peer.map(|peer| peer.user.clone()),
+            server_version: peer.map(|peer| peer.server_version.clone()),
+            algorithms: peer.map(|peer| peer.algorithms.clone()),
+            round_trip_ms: None,
+            channels: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! Every number that the core decides by, with its unit and its reason.
+
+use std::time::Duration;
+
+/// A session that lived this long was healthy: its next loss starts the backoff anew.
+pub const STABLE_AFTER: Duration = Duration::from_secs(30);
+/// Within this time, the first [`FREE_LOSSES`] losses of a session reconnect at once even if it was short-lived.
+pub const LOSS_WINDOW: Duration = Duration::from_secs(600);
+/// See [`LOSS_WINDOW`]. A laptop that roams loses its sessions a few times in a row; a server that throws us out does so more often.
+pub const FREE_LOSSES: usize = 5;
+/// The first try after a loss: at once, but in a turn of its own, so that watchers see the loss first.
+pub const AT_ONCE: Duration = Duration::from_millis(1);
+/// Each phase of an attempt is bounded where it runs; this one is for an attempt that never reports, beyond any ConnectTimeout in use.
+pub const ATTEMPT_LIMIT: Duration = Duration::from_secs(180);
+/// A listener that neither listens nor refuses: longer than the 10 s that a server has to answer a remote forward.
+pub const LISTEN_LIMIT: Duration = Duration::from_secs(20);
+/// A listener that does not say that it is closed: longer than the 10 s that a server has to answer a cancel.
+pub const CLOSE_LIMIT: Duration = Duration::from_secs(20);
+/// How long until a local address that was taken is tried again.
+pub const REBIND_AFTER: Duration = Duration::from_secs(5);
+/// How long until rules that could not be written are tried again.
+pub const SAVE_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// A watcher hears at least this often from the daemon.
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+/// The most rules of one daemon: every answer about them stays a few pages.
+pub const MAX_FORWARDS: usize = 2000;
+/// How many changes a watcher can resume over.
+pub const REMEMBERED_EVENTS: usize = 10_000;
+/// How many changes of one forward are kept for `show`.
+pub const REMEMBERED_CHANGES: usize = 50;

@@ -1,0 +1,288 @@
+//! Operations: what each asks for, and what is refused before anything is begun.
+
+use alknet_proto::operation::{MAX_ADDED_AT_ONCE, PAGE};
+use alknet_proto::spec::{MAX_TAGS, check_description};
+use alknet_proto::status::ForwardDetail;
+use alknet_proto::{Bind, Code, Destination, Fault, ForwardId, ForwardSpec, Operation, Output, Selector, Stage};
+
+use crate::action::Action;
+use crate::calls::{Answer, PendingCall, Step, Work};
+use crate::event::Call;
+use crate::forward::{Forward, Life, Listener};
+use crate::limits::MAX_FORWARDS;
+use crate::model::{Deferred, Model, Turn};
+use crate::moment::Moment;
+use crate::naming::name_for;
+use crate::select::pick;
+use crate::session::Phase;
+
+impl Model {
+    /// Begins an operation; answers at once what needs no waiting.
+    pub(crate) fn requested(&mut self, call: Call, operation: Operation, deadline: Moment, turn: &mut Turn) {
+        if self.stopping {
+            let fault = Fault::new(Code::DaemonStopping, "the daemon is stopping");
+            turn.answers.push((call, Answer::Ready(Err(fault))));
+            return;
+        }
+        let answer = match operation {
+            Operation::AddForwards(specs) => self.add(call, specs, deadline, turn).err().map(Err),
+            Operation::RemoveForwards(ref selectors)
+            | Operation::StartForwards(ref selectors)
+            | Operation::StopForwards(ref selectors)
+            | Operation::RestartForwards(ref selectors) => match self.pick(selectors) {
+                Ok(ids) if ids.iter().any(|id| self.is_busy(*id)) => {
+                    self.deferred.push(Deferred { call, operation, deadline });
+                    None
+                }
+                Ok(ids) => {
+                    let work = match operation {
+                        Operation::RemoveForwards(_) => Work::Remove,
+                        Operation::StartForwards(_) => Work::Start,
+                        Operation::StopForwards(_) => Work::Stop,
+                        _ => Work::Restart,
+                    };
+                    self.change(call, work, ids, deadline, turn);
+                    None
+                }
+                Err(fault) => Some(Err(fault)),
+            },
+            Operation::ListForwards { selectors, after } => Some(self.list(&selectors, after)),
+            Operation::ShowForward(selector) => Some(self.show(&selector)),
+            Operation::ListSessions { after } => Some(Ok(self.list_sessions(after.as_ref()))),
+            Operation::RetrySessions(destinations) => Some(self.retry(destinations, turn)),
+            Operation::DisconnectSession(destination) => Some(self.disconnect(destination, turn)),
+            Operation::Watch { selectors, since } => self.watch(call, selectors, since, turn).err().map(Err),
+            Operation::Shutdown => {
+                turn.answers.push((call, Answer::Ready(Ok(Output::Done))));
+                self.stop(turn);
+                None
+            }
+            Operation::Ping | Operation::DaemonStatus | Operation::ListServices | Operation::ServiceSchema(_) => {
+                let message = "the model was asked for what it does not know";
+                Some(Err(Fault::new(Code::Internal, message)))
+            }
+        };
+        if let Some(answer) = answer {
+            turn.answers.push((call, Answer::Ready(answer)));
+        }
+    }
+
+    fn add(
+        &mut self,
+        call: Call,
+        specs: Vec<ForwardSpec>,
+        deadline: Moment,
+        turn: &mut Turn,
+    ) -> Result<(), Fault> {
+        if specs.is_empty() || MAX_ADDED_AT_ONCE < specs.len() {
+            let message = format!("1 to {MAX_ADDED_AT_ONCE} forwards can be added at once, not {}", specs.len());
+            return Err(Fault::new(Code::InvalidSpec, message));
+        }
+        if MAX_FORWARDS < self.forwards.len() + specs.len() {
+            return Err(Fault::new(Code::SessionLimit, format!("there may be at most {MAX_FORWARDS} forwards"))
+                .with_hint("alknetctl remove-forward makes room"));
+        }
+        for (n, spec) in specs.iter().enumerate() {
+            check(spec)?;
+            self.check_conflicts(spec, &specs[..n])?;
+        }
+        let mut ids = Vec::new();
+        for spec in specs {
+            let name = match &spec.name {
+                Some(name) => name.clone(),
+                None => name_for(&spec, |name| self.forwards.values().any(|other| other.name == *name)),
+            };
+            let id = ForwardId(self.next_id);
+            self.next_id = self.next_id.wrapping_add(1);
+            self.forwards.insert(id, Forward::new(id, name, spec, turn.now));
+            ids.push(id);
+        }
+        self.begin(Some(call), Work::Add, ids, deadline, Step::Opening);
+        Ok(())
+    }
+
+    /// What another forward has already.
+    fn check_conflicts(&self, spec: &ForwardSpec, earlier: &[ForwardSpec]) -> Result<(), Fault> {
+        if let Some(name) = &spec.name {
+            let is_taken = self.forwards.values().any(|other| other.name == *name)
+                || earlier.iter().any(|other| other.name.as_ref() == Some(name));
+            if is_taken {
+                return Err(Fault::new(Code::NameInUse, format!("there is already a forward `{name}`"))
+                    .with_hint("choose another --name, or remove the other one first"));
+            }
+        }
+        if spec.stopped {
+            return Ok(());
+        }
+        let bind = spec.forwarding.bind();
+        if matches!(bind, Bind::Tcp(_, 0)) {
+            return Ok(());
+        }
+        let is_remote = spec.forwarding.kind().listens_remotely();
+        let collides = |other: &ForwardSpec| {
+            other.forwarding.bind() == bind
+                && other.forwarding.kind().listens_remotely() == is_remote
+                && (!is_remote || other.destination == spec.destination)
+        };
+        let holder = self.forwards.values().find(|other| !other.stopped && collides(&other.spec));
+        let (code, place) = if is_remote {
+            (Code::RemotePortInUse, format!("{bind} on {}", spec.destination))
+        } else {
+            (Code::AddressInUse, bind.to_string())
+        };
+        let stage = if is_remote { Stage::Forward } else { Stage::Bind };
+        let hint = "choose another port, or remove the other forward first";
+        if let Some(holder) = holder {
+            let message = format!("{place} is already used by the forward `{}`", holder.name);
+            return Err(Fault::new(code, message).at(stage).with_hint(hint));
+        }
+        if earlier.iter().any(|other| !other.stopped && collides(other)) {
+            let message = format!("{place} is asked for twice");
+            return Err(Fault::new(code, message).at(stage).with_hint(hint));
+        }
+        Ok(())
+    }
+
+    /// Begins to remove, start, stop or restart forwards that nobody else works on.
+    fn change(&mut self, call: Call, work: Work, ids: Vec<ForwardId>, deadline: Moment, turn: &mut Turn) {
+        let now = turn.now;
+        let step = match work {
+            Work::Remove => {
+                self.each(&ids, |forward| forward.life = Life::Leaving);
+                let to_save = ids.iter().filter_map(|id| self.forwards.get(id)).any(|f| !f.spec.ephemeral);
+                Step::Saving(if to_save { self.save(turn) } else { self.saved_revision })
+            }
+            Work::Stop => {
+                let to_save = self.forwards.values().any(|f| ids.contains(&f.id) && !f.stopped && !f.spec.ephemeral);
+                self.each(&ids, |forward| forward.stopped_on_disk = true);
+                Step::Saving(if to_save { self.save(turn) } else { self.saved_revision })
+            }
+            Work::Start => {
+                self.each(&ids, |forward| {
+                    forward.stopped = false;
+                    forget_refusal(forward);
+                });
+                self.revive_sessions(&ids, now);
+                Step::Opening
+            }
+            Work::Restart => {
+                self.each(&ids, |forward| {
+                    forward.pausing = true;
+                    forget_refusal(forward);
+                });
+                self.revive_sessions(&ids, now);
+                Step::Closing
+            }
+            Work::Add => Step::Opening,
+        };
+        // A start that fails puts back to rest what it woke, and nothing else.
+        let ids_of_work = if work == Work::Start {
+            ids.iter().copied().filter(|id| self.forwards.get(id).is_some_and(|f| f.stopped_on_disk)).collect()
+        } else {
+            ids.clone()
+        };
+        if ids_of_work.is_empty() {
+            let changed = self.references(&ids);
+            turn.answers.push((call, Answer::Ready(Ok(Output::Changed(changed)))));
+            return;
+        }
+        self.begin(Some(call), work, ids_of_work, deadline, step);
+    }
+
+    fn begin(&mut self, call: Option<Call>, work: Work, forwards: Vec<ForwardId>, give_up_at: Moment, step: Step) {
+        self.calls.push(PendingCall { call, give_up_at, forwards, work, step, notices: Vec::new() });
+    }
+
+    /// Sessions of these forwards try now, also those that wait for a person: a person just asked.
+    pub(crate) fn revive_sessions(&mut self, ids: &[ForwardId], now: Moment) {
+        let destinations: Vec<Destination> =
+            ids.iter().filter_map(|id| self.forwards.get(id)).map(|f| f.spec.destination.clone()).collect();
+        for destination in destinations {
+            if let Some(session) = self.sessions.get_mut(&destination) {
+                session.retry(now);
+            }
+        }
+    }
+
+    fn list(&self, selectors: &[Selector], after: Option<ForwardId>) -> Result<Output, Fault> {
+        let ids = if selectors.is_empty() { self.pick(&[Selector::All])? } else { self.pick(selectors)? };
+        let mut ids = ids.into_iter().filter(|id| after.is_none_or(|after| after < *id));
+        let forwards = ids.by_ref().take(PAGE).map(|id| self.status_of(&self.forwards[&id])).collect();
+        Ok(Output::Forwards { forwards, more: ids.next().is_some() })
+    }
+
+    fn show(&self, selector: &Selector) -> Result<Output, Fault> {
+        match self.pick(std::slice::from_ref(selector))?.as_slice() {
+            [id] => {
+                let forward = &self.forwards[id];
+                let history = forward.history.iter().cloned().collect();
+                Ok(Output::Forward(Box::new(ForwardDetail { forward: self.status_of(forward), history })))
+            }
+            [] => Err(Fault::new(Code::NotFound, "there is no forward")),
+            several => Err(Fault::new(Code::Ambiguous, format!("{} forwards are meant", several.len()))
+                .with_hint("name one of them; alknetctl list-forwards shows them")),
+        }
+    }
+
+    fn list_sessions(&self, after: Option<&Destination>) -> Output {
+        let mut sessions = self.sessions.iter().filter(|(destination, _)| after.is_none_or(|after| after < destination));
+        let page = sessions.by_ref().take(PAGE).map(|(destination, session)| session.status(destination)).collect();
+        Output::Sessions { sessions: page, more: sessions.next().is_some() }
+    }
+
+    fn retry(&mut self, destinations: Vec<Destination>, turn: &Turn) -> Result<Output, Fault> {
+        if let Some(unknown) = destinations.iter().find(|destination| !self.sessions.contains_key(destination)) {
+            return Err(no_session(unknown));
+        }
+        let all = destinations.is_empty();
+        let meant: Vec<Destination> = if all { self.sessions.keys().cloned().collect() } else { destinations };
+        for destination in &meant {
+            if let Some(session) = self.sessions.get_mut(destination) {
+                session.retry(turn.now);
+            }
+        }
+        for forward in self.forwards.values_mut() {
+            if forward.is_visible() && (all || meant.contains(&forward.spec.destination)) {
+                forget_refusal(forward);
+            }
+        }
+        Ok(Output::Destinations(meant))
+    }
+
+    fn disconnect(&mut self, destination: Destination, turn: &mut Turn) -> Result<Output, Fault> {
+        let Some(session) = self.sessions.get_mut(&destination) else { return Err(no_session(&destination)) };
+        if let Some(epoch) = session.open_epoch() {
+            turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
+        }
+        session.phase = Phase::Idle { by_person: true };
+        Ok(Output::Destinations(vec![destination]))
+    }
+
+    /// The visible forwards that are meant.
+    pub(crate) fn pick(&self, selectors: &[Selector]) -> Result<Vec<ForwardId>, Fault> {
+        pick(selectors, self.forwards.values().filter(|forward| forward.is_visible()))
+    }
+}
+
+/// A refused listener may try again at once.
+fn forget_refusal(forward: &mut Forward) {
+    if matches!(forward.listener, Listener::Refused { .. }) {
+        forward.listener = Listener::Closed;
+    }
+}
+
+fn check(spec: &ForwardSpec) -> Result<(), Fault> {
+    let invalid = |message: String| Err(Fault::new(Code::InvalidSpec, message));
+    if spec.forwarding.kind().listens_remotely() && (spec.lazy || spec.idle_timeout_seconds != 0) {
+        return invalid("a remote forward cannot wait for its first connection: its listener is on the server".to_owned());
+    }
+    if MAX_TAGS < spec.tags.len() {
+        return invalid(format!("a forward has at most {MAX_TAGS} tags, not {}", spec.tags.len()));
+    }
+    spec.description.as_deref().map_or(Ok(()), check_description).or_else(invalid)
+}
+
+fn no_session(destination: &Destination) -> Fault {
+    Fault::new(Code::NotFound, format!("there is no session to {destination}"))
+        .with_hint("alknetctl list-sessions shows all there are")
+}

@@ -1,0 +1,195 @@
+//! One destination's session: its phase, and when it tries again.
+
+use std::collections::VecDeque;
+
+use alknet_proto::{Code, Reason, SessionState, Stage};
+
+use crate::backoff;
+use crate::cause::may_cure_itself;
+use crate::event::{Epoch, Peer};
+use crate::limits::{AT_ONCE, FREE_LOSSES, LOSS_WINDOW, STABLE_AFTER};
+use crate::moment::Moment;
+
+/// Where a session is in its life. A deadline lives in the phase it ends; leaving the phase cancels it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Phase {
+    /// Nothing is under way. `by_person`: somebody disconnected it, so only somebody brings it back.
+    Idle { by_person: bool },
+    /// An attempt is under way. `after` is why there had to be one, so that the status does not flicker.
+    Connecting { epoch: Epoch, deadline: Moment, after: Option<Reason> },
+    /// Logged in.
+    Active { epoch: Epoch, since: Moment, peer: Peer },
+    /// Tries again by itself.
+    Suspended { cause: Reason, retry_at: Moment },
+    /// Tries again when a person asks.
+    Failed { cause: Reason },
+}
+
+/// One destination's session, across its reconnects.
+#[derive(Debug)]
+pub(crate) struct Session {
+    pub(crate) phase: Phase,
+    /// Tries that failed since the last login.
+    pub(crate) failures: u32,
+    /// The place in the backoff: it goes back to the start only when a session proved stable.
+    place: u32,
+    /// When the last losses were, within [`LOSS_WINDOW`].
+    losses: VecDeque<Moment>,
+    /// What watchers were last told.
+    pub(crate) shown: Shown,
+}
+
+/// A session as watchers know it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Shown {
+    pub(crate) state: SessionState,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) since: Moment,
+}
+
+impl Session {
+    pub(crate) fn new(now: Moment) -> Self {
+        Session {
+            phase: Phase::Idle { by_person: false },
+            failures: 0,
+            place: 0,
+            losses: VecDeque::new(),
+            shown: Shown { state: SessionState::Idle, reason: None, since: now },
+        }
+    }
+
+    /// The attempt that is logged in.
+    pub(crate) fn active_epoch(&self) -> Option<Epoch> {
+        match &self.phase {
+            Phase::Active { epoch, .. } => Some(*epoch),
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// The attempt that is under way or logged in.
+    pub(crate) fn open_epoch(&self) -> Option<Epoch> {
+        match &self.phase {
+            Phase::Connecting { epoch, .. } | Phase::Active { epoch, .. } => Some(*epoch),
+            Phase::Idle { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// Whether a wanted session has to start an attempt now.
+    pub(crate) fn is_due(&self, now: Moment) -> bool {
+        match &self.phase {
+            Phase::Idle { by_person } => !by_person,
+            Phase::Suspended { retry_at, .. } => retry_at.steady <= now.steady,
+            Phase::Connecting { .. } | Phase::Active { .. } | Phase::Failed { .. } => false,
+        }
+    }
+
+    /// When something has to happen if nothing else does.
+    pub(crate) fn deadline(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Connecting { deadline, .. } => Some(*deadline),
+            Phase::Suspended { retry_at, .. } => Some(*retry_at),
+            Phase::Idle { .. } | Phase::Active { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    pub(crate) fn start_attempt(&mut self, epoch: Epoch, deadline: Moment) {
+        self.phase = Phase::Connecting { epoch, deadline, after: self.cause().cloned() };
+    }
+
+    pub(crate) fn connected(&mut self, epoch: Epoch, peer: Peer, now: Moment) {
+        if matches!(&self.phase, Phase::Connecting { epoch: current, .. } if *current == epoch) {
+            self.failures = 0;
+            self.phase = Phase::Active { epoch, since: now, peer };
+        }
+    }
+
+    /// An attempt failed or a live session ended. News of another attempt changes nothing.
+    pub(crate) fn lost(&mut self, epoch: Epoch, cause: Reason, now: Moment, jitter: f64) {
+        if self.open_epoch() != Some(epoch) {
+            return;
+        }
+        let at_once = match &self.phase {
+            Phase::Active { since, .. } => {
+                let since = *since;
+                self.note_loss(since, now)
+            }
+            _ => {
+                self.failures += 1;
+                false
+            }
+        };
+        self.phase = if !may_cure_itself(cause.code) {
+            Phase::Failed { cause }
+        } else if at_once {
+            Phase::Suspended { cause, retry_at: now + AT_ONCE }
+        } else {
+            let delay = backoff::delay(cause.code, self.place, jitter);
+            self.place = self.place.saturating_add(1);
+            Phase::Suspended { cause, retry_at: now + delay }
+        };
+    }
+
+    /// Counts a loss of a live session; tells whether the next try comes at once.
+    fn note_loss(&mut self, since: Moment, now: Moment) -> bool {
+        while self.losses.front().is_some_and(|loss| LOSS_WINDOW < now.since(*loss)) {
+            self.losses.pop_front();
+        }
+        self.losses.push_back(now);
+        let was_stable = STABLE_AFTER <= now.since(since);
+        if was_stable {
+            self.place = 0;
+        }
+        let is_free = self.losses.len() <= FREE_LOSSES;
+        // The newest ones are enough to know whether there were more than the free ones.
+        while FREE_LOSSES < self.losses.len() {
+            self.losses.pop_front();
+        }
+        was_stable || is_free
+    }
+
+    /// A person wants it now: whatever it was waiting for, it is due.
+    pub(crate) fn retry(&mut self, now: Moment) {
+        self.phase = match std::mem::replace(&mut self.phase, Phase::Idle { by_person: false }) {
+            Phase::Suspended { cause, .. } | Phase::Failed { cause } => Phase::Suspended { cause, retry_at: now },
+            Phase::Idle { .. } => Phase::Idle { by_person: false },
+            running @ (Phase::Connecting { .. } | Phase::Active { .. }) => running,
+        };
+    }
+
+    /// Why it is not active, also while a try to cure it is under way.
+    pub(crate) fn cause(&self) -> Option<&Reason> {
+        match &self.phase {
+            Phase::Suspended { cause, .. } | Phase::Failed { cause } => Some(cause),
+            Phase::Connecting { after, .. } => after.as_ref(),
+            Phase::Idle { .. } | Phase::Active { .. } => None,
+        }
+    }
+
+    pub(crate) fn retry_at(&self) -> Option<Moment> {
+        match &self.phase {
+            Phase::Suspended { retry_at, .. } => Some(*retry_at),
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } | Phase::Failed { .. } => None,
+        }
+    }
+
+    /// The state and the reason that people see.
+    pub(crate) fn state(&self) -> (SessionState, Option<Reason>) {
+        match &self.phase {
+            Phase::Idle { by_person: false } => (SessionState::Idle, None),
+            Phase::Idle { by_person: true } => (SessionState::Idle, Some(disconnected())),
+            Phase::Connecting { after, .. } => (SessionState::Connecting, after.clone()),
+            Phase::Active { .. } => (SessionState::Active, None),
+            Phase::Suspended { cause, .. } => (SessionState::Suspended, Some(cause.clone())),
+            Phase::Failed { cause } if cause.code == Code::NeedsInput => {
+                (SessionState::NeedsInput, Some(cause.clone()))
+            }
+            Phase::Failed { cause } => (SessionState::Failed, Some(cause.clone())),
+        }
+    }
+}
+
+/// Why the rules of a session that a person disconnected are not active.
+pub(crate) fn disconnected() -> Reason {
+    Reason::new(Stage::Tcp, Code::Disconnected, "the session was disconnected by `alknetctl disconnect`")
+        .with_hint("alknetctl retry brings it back")
+}

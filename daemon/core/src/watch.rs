@@ -1,0 +1,172 @@
+//! Subscriptions: who is told what, in order, and from where on.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use alknet_proto::event::{Heartbeat, Lagged, Snapshot};
+use alknet_proto::operation::PAGE;
+use alknet_proto::{Destination, ForwardId, ForwardName, ForwardStatus, Selector, Seq, SessionStatus, StatusEvent};
+
+use wildmatch::WildMatch;
+
+use crate::action::Action;
+use crate::event::Call;
+use crate::forward::Forward;
+use crate::limits::{HEARTBEAT, REMEMBERED_EVENTS};
+use crate::moment::Moment;
+use crate::select;
+
+/// What a remembered event is about, so that a subscription can tell whether it is meant.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Subject {
+    /// A forward, as it could be selected when the event happened.
+    Forward { id: ForwardId, name: ForwardName, destination: Destination },
+    /// A session.
+    Session(Destination),
+}
+
+/// Who watches what, and what happened lately.
+#[derive(Debug, Default)]
+pub(crate) struct Watches {
+    subscriptions: BTreeMap<Call, Vec<Selector>>,
+    remembered: VecDeque<(Seq, Subject, StatusEvent)>,
+    last_seq: Seq,
+    heartbeat_at: Option<Moment>,
+}
+
+/// Everything there is, for a snapshot.
+pub(crate) struct Everything {
+    pub(crate) forwards: Vec<ForwardStatus>,
+    pub(crate) sessions: Vec<SessionStatus>,
+}
+
+impl Watches {
+    pub(crate) fn next_seq(&mut self) -> Seq {
+        self.last_seq += 1;
+        self.last_seq
+    }
+
+    /// Starts a subscription. `since` is resumed from where it is remembered whole.
+    pub(crate) fn start(
+        &mut self,
+        call: Call,
+        selectors: Vec<Selector>,
+        since: Option<Seq>,
+        now: Moment,
+        forwards: &BTreeMap<ForwardId, Forward>,
+        everything: Everything,
+    ) -> Vec<Action> {
+        let first_remembered = self.remembered.front().map_or(self.last_seq + 1, |(seq, ..)| *seq);
+        let is_remembered = |seq: &Seq| first_remembered <= seq + 1 && *seq <= self.last_seq;
+        let actions = match since.filter(is_remembered) {
+            Some(since) => {
+                let missed = self.remembered.iter().filter(|(seq, ..)| since < *seq);
+                missed
+                    .filter(|(_, subject, _)| is_meant(&selectors, subject, forwards))
+                    .map(|(.., event)| Action::Publish { call, event: event.clone() })
+                    .collect()
+            }
+            None => snapshot(call, self.last_seq, everything),
+        };
+        self.subscriptions.insert(call, selectors);
+        self.heartbeat_at.get_or_insert(now + HEARTBEAT);
+        actions
+    }
+
+    /// A subscriber that was too slow hears that it missed something, and then everything.
+    pub(crate) fn catch_up(
+        &self,
+        call: Call,
+        now: Moment,
+        everything: impl FnOnce(&[Selector]) -> Everything,
+    ) -> Vec<Action> {
+        let Some(selectors) = self.subscriptions.get(&call) else { return Vec::new() };
+        let lagged = StatusEvent::Lagged(Lagged { seq: self.last_seq, at: now.wall });
+        let mut actions = vec![Action::Publish { call, event: lagged }];
+        actions.extend(snapshot(call, self.last_seq, everything(selectors)));
+        actions
+    }
+
+    /// Remembers an event and tells it to everybody who watches its subject.
+    pub(crate) fn publish(
+        &mut self,
+        subject: Subject,
+        event: StatusEvent,
+        forwards: &BTreeMap<ForwardId, Forward>,
+        actions: &mut Vec<Action>,
+    ) {
+        for (call, selectors) in &self.subscriptions {
+            if is_meant(selectors, &subject, forwards) {
+                actions.push(Action::Publish { call: *call, event: event.clone() });
+            }
+        }
+        self.remembered.push_back((self.last_seq, subject, event));
+        if REMEMBERED_EVENTS < self.remembered.len() {
+            self.remembered.pop_front();
+        }
+    }
+
+    pub(crate) fn beat(&mut self, now: Moment, actions: &mut Vec<Action>) {
+        if self.heartbeat_at.is_none_or(|at| now.steady < at.steady) {
+            return;
+        }
+        self.heartbeat_at = Some(now + HEARTBEAT);
+        for call in self.subscriptions.keys() {
+            let event = StatusEvent::Heartbeat(Heartbeat { seq: self.last_seq, at: now.wall });
+            actions.push(Action::Publish { call: *call, event });
+        }
+    }
+
+    pub(crate) fn heartbeat_at(&self) -> Option<Moment> {
+        self.heartbeat_at
+    }
+
+    /// Ends the subscriptions that are meant; without any, no heart beats.
+    pub(crate) fn end(&mut self, is_meant: impl Fn(Call) -> bool) {
+        self.subscriptions.retain(|call, _| !is_meant(*call));
+        if self.subscriptions.is_empty() {
+            self.heartbeat_at = None;
+        }
+    }
+}
+
+/// Whether a watcher with these selectors is shown `forward`.
+pub(crate) fn is_picked(selectors: &[Selector], forward: &Forward) -> bool {
+    selectors.is_empty() || selectors.iter().any(|selector| select::picks(selector, forward))
+}
+
+fn is_meant(selectors: &[Selector], subject: &Subject, forwards: &BTreeMap<ForwardId, Forward>) -> bool {
+    if selectors.is_empty() || selectors.contains(&Selector::All) {
+        return true;
+    }
+    match subject {
+        Subject::Forward { id, name, destination } => match forwards.get(id) {
+            Some(forward) => is_picked(selectors, forward),
+            // Gone for good; of what it was, this much is known.
+            None => selectors.iter().any(|selector| match selector {
+                Selector::Named(text) => name.as_str() == text || id.to_string() == *text,
+                Selector::Glob(pattern) => WildMatch::new(pattern).matches(name.as_str()),
+                Selector::Host(host) => host == destination,
+                Selector::Tag(_) => false,
+                Selector::All => true,
+            }),
+        },
+        Subject::Session(destination) => {
+            forwards.values().any(|forward| forward.spec.destination == *destination && is_picked(selectors, forward))
+        }
+    }
+}
+
+/// Everything in as many pages as it takes; at least one.
+fn snapshot(call: Call, seq: Seq, everything: Everything) -> Vec<Action> {
+    let n_pages = everything.forwards.len().max(everything.sessions.len()).div_ceil(PAGE).max(1);
+    let page = |n: usize| {
+        let range = |len: usize| (n * PAGE).min(len)..((n + 1) * PAGE).min(len);
+        StatusEvent::Snapshot(Snapshot {
+            seq,
+            forwards: everything.forwards[range(everything.forwards.len())].to_vec(),
+            sessions: everything.sessions[range(everything.sessions.len())].to_vec(),
+            more: n + 1 < n_pages,
+        })
+    };
+    (0..n_pages).map(|n| Action::Publish { call, event: page(n) }).collect()
+}

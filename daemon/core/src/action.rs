@@ -49,6 +49,10 @@ pub enum Action {
         /// What.
         event: StatusEvent,
     },
+    /// A forward is gone for good: nobody asks for its counters again.
+    ForgetForward(ForwardId),
+    /// No forward goes to this destination any more: nobody asks for its counters again.
+    ForgetSession(Destination),
     /// End the daemon in order: no new connections, a grace time for the open ones, goodbye to the servers.
     Stop,
 }

@@ -176,9 +176,7 @@ impl Model {
                 }
                 Some(Answer::Added(pending.forwards.clone(), std::mem::take(&mut pending.notices)))
             }
-            Work::Start | Work::Restart => {
-                Some(Answer::Ready(Ok(Output::Changed(self.references(&pending.forwards)))))
-            }
+            Work::Start | Work::Restart => Some(Answer::Ready(Ok(Output::Changed(self.references(&pending.forwards))))),
             Work::Remove => {
                 self.each(&pending.forwards, |forward| forward.life = Life::Ending);
                 pending.step = Step::Closing;

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use alknet_proto::operation::ForwardRef;
-use alknet_proto::{
-    Code, Destination, Fault, ForwardId, ForwardSpec, ForwardStatus, Operation, SessionStatus,
-};
+use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardSpec, ForwardStatus, Operation, SessionStatus};
 
 use crate::action::Action;
 use crate::calls::{Answer, PendingCall};
@@ -255,9 +253,10 @@ impl Model {
     pub(crate) fn save(&mut self, turn: &mut Turn) -> u64 {
         self.revision += 1;
         self.save_again_at = None;
-        let kept = self.forwards.values().filter(|forward| {
-            matches!(forward.life, Life::Entering | Life::Kept) && !forward.spec.ephemeral
-        });
+        let kept = self
+            .forwards
+            .values()
+            .filter(|forward| matches!(forward.life, Life::Entering | Life::Kept) && !forward.spec.ephemeral);
         let rules = kept
             .map(|forward| SavedRule {
                 id: forward.id,

@@ -134,6 +134,7 @@ impl Model {
                 self.tell(subject, StatusEvent::ForwardRemoved(removed), turn);
             }
             self.forwards.remove(id);
+            turn.actions.push(Action::ForgetForward(*id));
         }
     }
 

@@ -67,13 +67,7 @@ impl Model {
         }
     }
 
-    fn add(
-        &mut self,
-        call: Call,
-        specs: Vec<ForwardSpec>,
-        deadline: Moment,
-        turn: &mut Turn,
-    ) -> Result<(), Fault> {
+    fn add(&mut self, call: Call, specs: Vec<ForwardSpec>, deadline: Moment, turn: &mut Turn) -> Result<(), Fault> {
         if specs.is_empty() || MAX_ADDED_AT_ONCE < specs.len() {
             let message = format!("1 to {MAX_ADDED_AT_ONCE} forwards can be added at once, not {}", specs.len());
             return Err(Fault::new(Code::InvalidSpec, message));
@@ -225,7 +219,8 @@ impl Model {
     }
 
     fn list_sessions(&self, after: Option<&Destination>) -> Output {
-        let mut sessions = self.sessions.iter().filter(|(destination, _)| after.is_none_or(|after| after < destination));
+        let mut sessions =
+            self.sessions.iter().filter(|(destination, _)| after.is_none_or(|after| after < destination));
         let page = sessions.by_ref().take(PAGE).map(|(destination, session)| session.status(destination)).collect();
         Output::Sessions { sessions: page, more: sessions.next().is_some() }
     }
@@ -274,7 +269,9 @@ fn forget_refusal(forward: &mut Forward) {
 fn check(spec: &ForwardSpec) -> Result<(), Fault> {
     let invalid = |message: String| Err(Fault::new(Code::InvalidSpec, message));
     if spec.forwarding.kind().listens_remotely() && (spec.lazy || spec.idle_timeout_seconds != 0) {
-        return invalid("a remote forward cannot wait for its first connection: its listener is on the server".to_owned());
+        return invalid(
+            "a remote forward cannot wait for its first connection: its listener is on the server".to_owned(),
+        );
     }
     if MAX_TAGS < spec.tags.len() {
         return invalid(format!("a forward has at most {MAX_TAGS} tags, not {}", spec.tags.len()));

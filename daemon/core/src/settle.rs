@@ -14,7 +14,14 @@ use crate::model::{Model, Turn};
 use crate::session::{Phase, Session};
 
 impl Model {
-    pub(crate) fn bound(&mut self, id: ForwardId, epoch: Epoch, port: Option<u16>, notices: Vec<String>, turn: &mut Turn) {
+    pub(crate) fn bound(
+        &mut self,
+        id: ForwardId,
+        epoch: Epoch,
+        port: Option<u16>,
+        notices: Vec<String>,
+        turn: &mut Turn,
+    ) {
         let Some(forward) = self.forwards.get_mut(&id) else { return };
         let Listener::Opening { epoch: current, on_session, .. } = forward.listener else { return };
         if current != epoch {
@@ -37,7 +44,10 @@ impl Model {
     pub(crate) fn refused(&mut self, id: ForwardId, epoch: Epoch, reason: Reason, turn: &Turn) {
         let Some(forward) = self.forwards.get_mut(&id) else { return };
         match forward.listener {
-            Listener::Opening { epoch: current, on_session, .. } if current == epoch => {
+            // Also one that was open: it ended without being told to.
+            Listener::Opening { epoch: current, on_session, .. } | Listener::Open { epoch: current, on_session }
+                if current == epoch =>
+            {
                 let delay = if forward.is_remote() {
                     backoff::delay(reason.code, forward.refusals, turn.jitter)
                 } else {
@@ -101,8 +111,7 @@ impl Model {
                 let stage = if forward.is_remote() { Stage::Forward } else { Stage::Bind };
                 let message = format!("listening took longer than {} s", LISTEN_LIMIT.as_secs());
                 let reason = Reason::new(stage, Code::TimedOut, message);
-                forward.listener =
-                    Listener::Refused { reason, on_session, retry_at: Some(turn.now + REBIND_AFTER) };
+                forward.listener = Listener::Refused { reason, on_session, retry_at: Some(turn.now + REBIND_AFTER) };
             }
             Listener::Closing { deadline, .. } if deadline.steady <= now => forward.listener = Listener::Closed,
             Listener::Refused { .. } if wanted.is_none() => forward.listener = Listener::Closed,
@@ -160,6 +169,7 @@ impl Model {
                 self.sessions.insert(destination, session);
             } else {
                 self.publish_session(&destination, &mut session, turn);
+                turn.actions.push(Action::ForgetSession(destination));
             }
         }
     }

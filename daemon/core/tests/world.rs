@@ -3,6 +3,9 @@
 //! After every step the invariants hold; at the end, when the world is kind and all news has
 //! come, the model and the world agree on what is open and on what is on disk.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it is surprised")]
+#![allow(clippy::print_stderr, reason = "a failed history tells its seed")]
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -97,7 +100,10 @@ impl History {
         }
         let actions = self.model.step(event, self.now, jitter);
         if self.is_told {
-            actions.iter().filter(|action| !matches!(action, Action::Publish { .. })).for_each(|a| eprintln!("   -> {a:?}"));
+            actions
+                .iter()
+                .filter(|action| !matches!(action, Action::Publish { .. }))
+                .for_each(|a| eprintln!("   -> {a:?}"));
         }
         for action in actions {
             self.perform(action);
@@ -165,6 +171,7 @@ impl History {
                 assert_eq!(call, WATCHER);
                 self.believe(event);
             }
+            Action::ForgetForward(_) | Action::ForgetSession(_) => {}
             Action::Stop => panic!("nobody asked to stop"),
         }
     }
@@ -405,8 +412,13 @@ impl History {
             let delay = at.saturating_duration_since(self.now.steady);
             self.now = self.now + delay;
             self.step(Event::Tick);
-            assert!(self.model.next_deadline().is_none_or(|(next, _)| self.now.steady < next || !self.world.news.is_empty()),
-                "a deadline that does not pass: {:?}", self.model.next_deadline());
+            assert!(
+                self.model
+                    .next_deadline()
+                    .is_none_or(|(next, _)| self.now.steady < next || !self.world.news.is_empty()),
+                "a deadline that does not pass: {:?}",
+                self.model.next_deadline()
+            );
         }
     }
 

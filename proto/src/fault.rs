@@ -3,6 +3,8 @@
 use std::fmt;
 
 use schemars::JsonSchema;
+use serde::de::IntoDeserializer;
+use serde::de::value::Error as UnknownWord;
 use serde::{Deserialize, Serialize};
 
 /// The step of a session's or a forward's life at which it failed.
@@ -111,6 +113,21 @@ pub enum Code {
     Internal,
 }
 
+impl Code {
+    /// Reads the word that [`fmt::Display`] writes; `None` for a word of another version.
+    pub fn from_word(word: &str) -> Option<Self> {
+        let parsed: Result<Code, UnknownWord> = Code::deserialize(word.into_deserializer());
+        parsed.ok()
+    }
+}
+
+/// The word that programs decide by, for instance `address_in_use`.
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// Why a forward or a session is not active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reason {
@@ -215,6 +232,15 @@ mod tests {
     #[test]
     fn a_message_from_a_server_cannot_paint_the_terminal() {
         assert_eq!(one_line("go\u{1b}[2J\r\nhome\u{202e}"), "go [2J  home ");
+    }
+
+    #[test]
+    fn a_code_reads_back_as_it_was_printed() {
+        for (code, word) in [(Code::AddressInUse, "address_in_use"), (Code::NoDaemon, "no_daemon")] {
+            assert_eq!(code.to_string(), word);
+            assert_eq!(Code::from_word(word), Some(code));
+        }
+        assert_eq!(Code::from_word("of_tomorrow"), None);
     }
 
     #[test]

@@ -81,3 +81,6 @@ impl Listening {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

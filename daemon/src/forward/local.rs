@@ -181,3 +181,50 @@ fn not_connected(target: &Target, error: &io::Error) -> Reason {
     };
     Reason::new(Stage::Target, code, format!("{target} cannot be connected to: {error}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn pair() -> (TcpStream, LocalStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (client, LocalStream::Tcp(listener.accept().await.unwrap().0))
+    }
+
+    #[tokio::test]
+    async fn a_cut_is_seen_behind_unread_bytes_and_an_end_is_none() {
+        let (mut client, local) = pair().await;
+        let limit = Duration::from_millis(50);
+
+        client.write_all(b"unread").await.unwrap();
+        client.shutdown().await.unwrap();
+        let at_the_end = tokio::time::timeout(limit, local.cut_by_program()).await;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+
+        assert!(at_the_end.is_err(), "an end is not a cut");
+        tokio::time::timeout(CONNECT_TIMEOUT, local.cut_by_program()).await.expect("the cut is seen");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_a_refusal_of_the_target() {
+        let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+
+        let reason = LocalStream::connect(&Target::Tcp("localhost".to_owned(), port)).await.unwrap_err();
+
+        assert_eq!((reason.stage, reason.code), (Stage::Target, Code::ConnectionRefused));
+        assert!(reason.message.starts_with(&format!("localhost:{port} cannot be connected to: ")), "{reason}");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_missing_socket_is_a_refusal_of_the_target() {
+        let reason = LocalStream::connect(&Target::Unix("/nonexistent/a.sock".to_owned())).await.unwrap_err();
+
+        assert_eq!((reason.stage, reason.code), (Stage::Target, Code::ConnectionRefused));
+    }
+}

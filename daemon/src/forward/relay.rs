@@ -274,3 +274,6 @@ impl Heard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

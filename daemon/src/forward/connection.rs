@@ -162,7 +162,7 @@ async fn open(local: &LocalStream, target: &Target, rule: &Rule) -> Result<Opene
 }
 
 /// Whether it was not the target but the session.
-fn is_lost(reason: &Reason) -> bool {
+pub(super) fn is_lost(reason: &Reason) -> bool {
     reason.stage == Stage::Tcp && reason.code == Code::ConnectionLost
 }
 

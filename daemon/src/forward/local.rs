@@ -50,7 +50,7 @@ impl LocalStream {
 
     /// Small writes go out at once: the programs on both ends have decided on their sizes already.
     pub(super) fn send_at_once(&self) {
-        if let LocalStream::Tcp(stream) = self
+        if let Some(stream) = self.tcp()
             && let Err(error) = stream.set_nodelay(true)
         {
             tracing::debug!(%error, "a connection keeps Nagle's algorithm");
@@ -59,7 +59,7 @@ impl LocalStream {
 
     /// Who connected, in the form that a server is told.
     pub(super) fn originator(&self) -> (String, u16) {
-        if let LocalStream::Tcp(stream) = self
+        if let Some(stream) = self.tcp()
             && let Ok(peer) = stream.peer_addr()
         {
             return (peer.ip().to_canonical().to_string(), peer.port());
@@ -116,14 +116,18 @@ impl LocalStream {
 
     /// Ends the connection so that the program sees an error and not an end. On a Unix socket it is a plain close.
     pub(super) fn reset(self) {
+        if let Some(stream) = self.tcp()
+            && let Err(error) = SockRef::from(stream).set_linger(Some(Duration::ZERO))
+        {
+            tracing::debug!(%error, "a connection is closed, not reset");
+        }
+    }
+
+    fn tcp(&self) -> Option<&TcpStream> {
         match self {
-            LocalStream::Tcp(stream) => {
-                if let Err(error) = SockRef::from(&stream).set_linger(Some(Duration::ZERO)) {
-                    tracing::debug!(%error, "a connection is closed, not reset");
-                }
-            }
+            LocalStream::Tcp(stream) => Some(stream),
             #[cfg(unix)]
-            LocalStream::Unix(_) => {}
+            LocalStream::Unix(_) => None,
         }
     }
 }

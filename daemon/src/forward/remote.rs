@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{HANDSHAKE_TIMEOUT, Rule};
+use super::connection::{HANDSHAKE_TIMEOUT, Rule, is_lost};
 use super::listener::Listener;
 use super::local::LocalStream;
 use super::relay::{End, Listens, Relay, Sink, Source};
@@ -26,7 +26,7 @@ pub(super) async fn run(listener: Listener) {
         Err(_) if listener.stop.is_cancelled() || listener.cut.is_cancelled() => {
             return listener.report_closed().await;
         }
-        Err(_) if link.over().is_cancelled() => return,
+        Err(reason) if is_lost(&reason) || link.over().is_cancelled() => return,
         Err(reason) => return listener.report_refused(reason).await,
     };
     listener.report_bound(on_server.port(), Vec::new()).await;
@@ -176,4 +176,71 @@ async fn say_last(sink: &mut impl Sink, reply: &'static [u8]) -> Result<(), End>
     }
     say(sink, reply).await?;
     sink.finish().await.map_err(|_| End::CutShort)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::ssh::link::ChannelClosed;
+
+    /// A client behind a channel: what it says, and what it was answered.
+    struct Client {
+        says: std::vec::IntoIter<&'static [u8]>,
+        answers: mpsc::UnboundedSender<Received>,
+    }
+
+    impl Source for std::vec::IntoIter<&'static [u8]> {
+        async fn next(&mut self) -> Received {
+            Iterator::next(self).map_or(Received::Closed, |bytes| Received::Data(Bytes::from_static(bytes)))
+        }
+    }
+
+    impl Sink for mpsc::UnboundedSender<Received> {
+        async fn write(&mut self, data: Bytes) -> Result<(), ChannelClosed> {
+            self.send(Received::Data(data)).map_err(|_| ChannelClosed)
+        }
+
+        async fn finish(&mut self) -> Result<(), ChannelClosed> {
+            self.send(Received::Eof).map_err(|_| ChannelClosed)
+        }
+    }
+
+    async fn asked(says: &[&'static [u8]]) -> (Result<Request, End>, Vec<Received>) {
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        let mut client = Client { says: says.to_vec().into_iter(), answers };
+        let result = ask(&mut client.says, &mut client.answers).await;
+        drop(client);
+        let mut heard = Vec::new();
+        while let Some(answer) = answered.recv().await {
+            heard.push(answer);
+        }
+        (result, heard)
+    }
+
+    #[tokio::test]
+    async fn a_client_behind_a_channel_is_asked_and_its_first_bytes_are_kept() {
+        let (request, heard) = asked(&[&[5, 1], &[0, 5, 1, 0, 1, 10, 0], b"\0\x01\0\x50hello"]).await;
+
+        let request = request.unwrap();
+        assert_eq!((request.target.to_string(), &request.early[..]), ("10.0.0.1:80".to_owned(), &b"hello"[..]));
+        assert_eq!(heard, [Received::Data(Bytes::from_static(&[5, 0]))]);
+    }
+
+    #[tokio::test]
+    async fn a_client_behind_a_channel_is_told_why_not() {
+        let (refused, heard) = asked(&[&[5, 1, 2]]).await;
+
+        assert!(matches!(refused, Err(End::NotUnderstood(_))));
+        assert_eq!(heard, [Received::Data(Bytes::from_static(&[5, 0xFF])), Received::Eof]);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_behind_a_channel_gets_no_answer() {
+        let (refused, heard) = asked(&[b"GET / HTTP/1.1\r\n"]).await;
+
+        assert!(matches!(refused, Err(End::NotUnderstood(_))));
+        assert_eq!(heard, []);
+    }
 }

@@ -207,9 +207,9 @@ mod tests {
         }
     }
 
-    async fn asked(says: &[&'static [u8]]) -> (Result<Request, End>, Vec<Received>) {
+    async fn asked(says: Vec<&'static [u8]>) -> (Result<Request, End>, Vec<Received>) {
         let (answers, mut answered) = mpsc::unbounded_channel();
-        let mut client = Client { says: says.to_vec().into_iter(), answers };
+        let mut client = Client { says: says.into_iter(), answers };
         let result = ask(&mut client.says, &mut client.answers).await;
         drop(client);
         let mut heard = Vec::new();
@@ -221,7 +221,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_behind_a_channel_is_asked_and_its_first_bytes_are_kept() {
-        let (request, heard) = asked(&[&[5, 1], &[0, 5, 1, 0, 1, 10, 0], b"\0\x01\0\x50hello"]).await;
+        let (request, heard) = asked(vec![&[5, 1], &[0, 5, 1, 0, 1, 10, 0], b"\0\x01\0\x50hello"]).await;
 
         let request = request.unwrap();
         assert_eq!((request.target.to_string(), &request.early[..]), ("10.0.0.1:80".to_owned(), &b"hello"[..]));
@@ -230,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_behind_a_channel_is_told_why_not() {
-        let (refused, heard) = asked(&[&[5, 1, 2]]).await;
+        let (refused, heard) = asked(vec![&[5, 1, 2]]).await;
 
         assert!(matches!(refused, Err(End::NotUnderstood(_))));
         assert_eq!(heard, [Received::Data(Bytes::from_static(&[5, 0xFF])), Received::Eof]);
@@ -238,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_stranger_behind_a_channel_gets_no_answer() {
-        let (refused, heard) = asked(&[b"GET / HTTP/1.1\r\n"]).await;
+        let (refused, heard) = asked(vec![b"GET / HTTP/1.1\r\n"]).await;
 
         assert!(matches!(refused, Err(End::NotUnderstood(_))));
         assert_eq!(heard, []);

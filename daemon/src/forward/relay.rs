@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::local::LocalStream;
 use super::spill::{SLICES_AT_ONCE, Spill};
 use crate::counters::ForwardCounters;
-use crate::ssh::link::ChannelClosed;
 use crate::ssh::{ChannelReader, ChannelWriter, Received};
 
 /// What is read from a local program at once: the largest packet that servers take.
@@ -61,13 +60,16 @@ impl End {
 
 /// Where what comes from the target is read. A channel; a pretended one in tests.
 pub(super) trait Source: Send {
+    /// As [`ChannelReader::next`]: what came before the end of the session comes out, then `Closed`.
     fn next(&mut self) -> impl Future<Output = Received> + Send;
 }
 
 /// Where what goes to the target is written. A channel; a pretended one in tests.
+///
+/// Both say whether it was taken: it is not when the channel or the session is over.
 pub(super) trait Sink: Send {
-    fn write(&mut self, data: Bytes) -> impl Future<Output = Result<(), ChannelClosed>> + Send;
-    fn finish(&mut self) -> impl Future<Output = Result<(), ChannelClosed>> + Send;
+    fn write(&mut self, data: Bytes) -> impl Future<Output = bool> + Send;
+    fn finish(&mut self) -> impl Future<Output = bool> + Send;
 }
 
 impl Source for ChannelReader {
@@ -77,12 +79,12 @@ impl Source for ChannelReader {
 }
 
 impl Sink for ChannelWriter {
-    fn write(&mut self, data: Bytes) -> impl Future<Output = Result<(), ChannelClosed>> + Send {
-        ChannelWriter::write(self, data)
+    async fn write(&mut self, data: Bytes) -> bool {
+        ChannelWriter::write(self, data).await.is_ok()
     }
 
-    fn finish(&mut self) -> impl Future<Output = Result<(), ChannelClosed>> + Send {
-        ChannelWriter::finish(self)
+    async fn finish(&mut self) -> bool {
+        ChannelWriter::finish(self).await.is_ok()
     }
 }
 
@@ -100,7 +102,7 @@ pub(super) struct Relay<'a> {
     pub(super) early: Bytes,
     pub(super) listens: Listens,
     pub(super) counters: &'a ForwardCounters,
-    /// The session's end: what was not finished by then is cut short.
+    /// The session's end: what is not finished then is cut short.
     pub(super) over: &'a CancellationToken,
     /// The most that waits for a slow local program, in bytes.
     pub(super) spill_bytes: usize,
@@ -120,33 +122,34 @@ impl Relay<'_> {
 
     /// From the local program to the channel.
     async fn outbound(&self, sink: &mut impl Sink, sent_everything: &Notify) -> Result<(), End> {
-        tokio::select! {
-            sent = self.send_everything(sink) => sent?,
-            () = self.over.cancelled() => return Err(End::CutShort),
+        if self.send_everything(sink).await? == Sent::Refused {
+            // The other direction hears of it too, and knows whether the answer was whole. Meanwhile the program
+            // is read, so that closing is an end for it and not a reset.
+            let mut buffer = BytesMut::new();
+            while self.read(&mut buffer).await?.is_some() {}
         }
         sent_everything.notify_one();
         Ok(())
     }
 
-    async fn send_everything(&self, sink: &mut impl Sink) -> Result<(), End> {
+    async fn send_everything(&self, sink: &mut impl Sink) -> Result<Sent, End> {
         if self.listens == Listens::Here && !self.early.is_empty() {
-            self.count_outbound(self.early.len());
-            if sink.write(self.early.clone()).await.is_err() {
-                return self.read_and_forget().await;
+            if !sink.write(self.early.clone()).await {
+                return Ok(Sent::Refused);
             }
+            self.count_outbound(self.early.len());
         }
         let mut buffer = BytesMut::new();
         while let Some(chunk) = self.read(&mut buffer).await? {
             let n_bytes = chunk.len();
-            if sink.write(chunk).await.is_err() {
-                // The other direction hears of it too, and knows whether the answer was whole.
-                return self.read_and_forget().await;
+            if !sink.write(chunk).await {
+                return Ok(Sent::Refused);
             }
             self.count_outbound(n_bytes);
         }
         // A channel that is closed already has no use for our end.
         let _ = sink.finish().await;
-        Ok(())
+        Ok(Sent::Everything)
     }
 
     /// What the local program sends next; `None` at its end. Holds memory only while there is something to read.
@@ -165,34 +168,34 @@ impl Relay<'_> {
         }
     }
 
-    /// Nobody takes it; it is read so that closing is an end for the program and not a reset.
-    async fn read_and_forget(&self) -> Result<(), End> {
-        let mut buffer = BytesMut::new();
-        while self.read(&mut buffer).await?.is_some() {}
-        Ok(())
-    }
-
     /// From the channel to the local program.
     ///
-    /// The channel is read even while the program takes nothing, until the queue is full.
+    /// The channel is read even while the program takes nothing, until the queue is full. When the session is
+    /// over, what it has left is little and is read whatever the queue holds: it may be the end of the answer.
     async fn inbound(&self, source: &mut impl Source, sent_everything: &Notify) -> Result<(), End> {
         let mut spill = Spill::new(self.spill_bytes);
         if self.listens == Listens::OnServer {
             spill.push(self.early.clone());
         }
         let mut heard = Heard::Something;
+        let mut is_over = false;
         let mut over = pin!(self.over.cancelled());
         loop {
             self.write_what_fits(&mut spill)?;
             if spill.is_empty() && heard != Heard::Something {
                 break;
             }
+            let goes_on = match heard {
+                Heard::Something => is_over || spill.has_room(),
+                // No bytes come any more, so that a full queue is no reason not to listen.
+                Heard::End => true,
+                Heard::Closed => false,
+            };
             // All arms are cancel-safe: two wait for readiness, one for a queue, one for a token.
             tokio::select! {
                 ready = self.local.writable(), if !spill.is_empty() => ready.map_err(End::LocalFailed)?,
-                received = source.next(), if heard.goes_on(&spill) => heard = heard.then(received, &mut spill)?,
-                // After the end nothing is missing in this direction, and the program may still get it.
-                () = &mut over, if heard == Heard::Something => return Err(End::CutShort),
+                received = source.next(), if goes_on => heard = heard.then(received, &mut spill)?,
+                () = &mut over, if !is_over => is_over = true,
             }
         }
         self.local.end_writing();
@@ -201,10 +204,15 @@ impl Relay<'_> {
             while heard != Heard::Closed {
                 heard = heard.then(source.next().await, &mut spill)?;
             }
+            if self.over.is_cancelled() {
+                // Nobody knows how much of what the program sent has arrived.
+                return Err(End::CutShort);
+            }
             tokio::time::sleep(LINGER).await;
             Err(End::TargetLeft)
         };
         tokio::select! {
+            biased;
             () = sent_everything.notified() => Ok(()),
             left = target_left => left,
         }
@@ -242,6 +250,14 @@ impl Relay<'_> {
     }
 }
 
+/// How far the local program's bytes came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Everything,
+    /// The channel takes no more.
+    Refused,
+}
+
 /// The last thing that a channel said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Heard {
@@ -251,15 +267,6 @@ enum Heard {
 }
 
 impl Heard {
-    /// Whether to listen on. After the end no bytes come, so that a full queue is no reason not to.
-    fn goes_on(self, spill: &Spill) -> bool {
-        match self {
-            Heard::Something => spill.has_room(),
-            Heard::End => true,
-            Heard::Closed => false,
-        }
-    }
-
     fn then(self, received: Received, spill: &mut Spill) -> Result<Self, End> {
         match (self, received) {
             (Heard::Something, Received::Data(chunk)) => {

@@ -18,23 +18,38 @@ struct Target {
     hears: mpsc::UnboundedReceiver<Received>,
 }
 
-struct PretendedSink(mpsc::UnboundedSender<Received>);
+struct PretendedSource {
+    said: mpsc::Receiver<Received>,
+    over: CancellationToken,
+}
 
-impl Source for mpsc::Receiver<Received> {
+struct PretendedSink {
+    heard: mpsc::UnboundedSender<Received>,
+    over: CancellationToken,
+}
+
+impl Source for PretendedSource {
     async fn next(&mut self) -> Received {
-        self.recv().await.unwrap_or(Received::Closed)
+        tokio::select! {
+            biased;
+            said = self.said.recv() => said.unwrap_or(Received::Closed),
+            () = self.over.cancelled() => Received::Closed,
+        }
     }
 }
 
 impl Sink for PretendedSink {
-    async fn write(&mut self, data: Bytes) -> Result<(), ChannelClosed> {
-        self.0.send(Received::Data(data)).map_err(|_| ChannelClosed)
+    async fn write(&mut self, data: Bytes) -> bool {
+        !self.over.is_cancelled() && self.heard.send(Received::Data(data)).is_ok()
     }
 
-    async fn finish(&mut self) -> Result<(), ChannelClosed> {
-        self.0.send(Received::Eof).map_err(|_| ChannelClosed)
+    async fn finish(&mut self) -> bool {
+        !self.over.is_cancelled() && self.heard.send(Received::Eof).is_ok()
     }
 }
+
+/// What a channel holds for a reader that does not come.
+const N_QUEUED: usize = 8;
 
 impl Target {
     async fn say(&self, text: impl Into<Bytes>) {
@@ -69,9 +84,11 @@ struct World<S> {
 
 impl<S> World<S> {
     fn around(client: S, local: LocalStream, spill_bytes: usize) -> Self {
-        let (says, source) = mpsc::channel(1);
-        let (sink, hears) = mpsc::unbounded_channel();
+        let (says, said) = mpsc::channel(N_QUEUED);
+        let (heard, hears) = mpsc::unbounded_channel();
         let over = CancellationToken::new();
+        let source = PretendedSource { said, over: over.clone() };
+        let sink = PretendedSink { heard, over: over.clone() };
         let cut = CancellationToken::new();
         let counters = Arc::new(ForwardCounters::default());
         let relay = tokio::spawn({
@@ -81,7 +98,7 @@ impl<S> World<S> {
                 let relay = Relay { local: &local, early, listens, counters: &counters, over: &over, spill_bytes };
                 let end = tokio::select! {
                     () = cut.cancelled() => End::CutShort,
-                    end = relay.run(source, PretendedSink(sink)) => end,
+                    end = relay.run(source, sink) => end,
                 };
                 end.pass_on(local);
                 end
@@ -243,11 +260,55 @@ async fn a_whole_answer_outlives_its_session() {
     assert_eq!(world.target.hear().await, (vec![], true));
     world.target.say(answer.clone()).await;
     world.target.end().await;
-    world.target.says.reserve().await.unwrap();
+    let _ = world.target.says.reserve_many(N_QUEUED).await.unwrap();
     world.over.cancel();
 
     assert!(read_all(&mut world.client).await.unwrap() == answer);
     assert!(matches!(world.end().await, End::Whole));
+}
+
+#[tokio::test]
+async fn what_came_before_the_end_of_the_session_is_a_whole_answer() {
+    let mut world = world().await;
+
+    world.client.shutdown().await.unwrap();
+    assert_eq!(world.target.hear().await, (vec![], true));
+    // On one thread the relay reads none of this before all of it is there.
+    world.target.say("whole").await;
+    world.target.say("answer").await;
+    world.target.end().await;
+    world.over.cancel();
+
+    assert_eq!(read_all(&mut world.client).await.unwrap(), b"wholeanswer");
+    assert!(matches!(world.end().await, End::Whole));
+}
+
+#[tokio::test]
+async fn a_stalled_client_does_not_outlive_its_session() {
+    let mut world = small_world(64 << 10).await;
+    let chunk = Bytes::from(vec![0; 1 << 20]);
+    while tokio::time::timeout(Duration::from_millis(200), world.target.says.send(Received::Data(chunk.clone())))
+        .await
+        .is_ok()
+    {}
+
+    world.over.cancel();
+
+    assert!(matches!(tokio::time::timeout(STUCK_AFTER, &mut world.relay).await.unwrap().unwrap(), End::CutShort));
+    let end = read_all(&mut world.client).await.map_err(|error| error.kind());
+    assert_eq!(end, Err(io::ErrorKind::ConnectionReset));
+}
+
+#[tokio::test]
+async fn an_upload_whose_session_is_over_does_not_look_done() {
+    let mut world = world().await;
+
+    world.target.end().await;
+    assert_eq!(read_all(&mut world.client).await.unwrap(), b"");
+    world.over.cancel();
+
+    assert!(matches!(tokio::time::timeout(STUCK_AFTER, &mut world.relay).await.unwrap().unwrap(), End::CutShort));
+    assert!(world.client.write_all(&[0; 1 << 10]).await.is_err(), "the program sees the reset");
 }
 
 #[tokio::test]

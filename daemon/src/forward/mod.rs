@@ -1,1 +1,17 @@
-//! Listeners, and the connections that they accept.
+//! Listeners, and the connections that they accept: local sockets on one side, channels of a session on the other.
+//!
+//! [`Listener::run`] is the whole of one forward. Bytes go from task to socket and never through the model.
+
+mod listener;
+
+mod bind;
+mod connection;
+mod connections;
+mod remote;
+
+mod local;
+mod relay;
+mod socks;
+mod spill;
+
+pub use listener::Listener;

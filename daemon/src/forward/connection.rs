@@ -1,0 +1,212 @@
+//! One accepted connection: what it wants, the session that carries it, the channel, and how it ends.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alknet_core::{Epoch, Listen};
+use alknet_proto::{Code, ForwardId, OnSuspend, Reason, Stage, Target};
+use bytes::{Bytes, BytesMut};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use super::local::LocalStream;
+use super::relay::{End, Listens, Relay};
+use super::socks::{Handshake, Progress, Request};
+use super::spill::DEFAULT_LIMIT_BYTES;
+use crate::counters::ForwardCounters;
+use crate::ssh::{Channel, Link, Links};
+
+/// How long a SOCKS client may take to say what it wants.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What is read of a handshake at once.
+const HANDSHAKE_CHUNK_BYTES: usize = 512;
+/// Connections of one rule that may wait for its session.
+const MAX_HELD: usize = 64;
+/// The least time that a connection of a lazy rule waits: it is what makes the session connect.
+const LAZY_HOLD: Duration = Duration::from_secs(30);
+
+/// What the connections of one rule share.
+pub(super) struct Rule {
+    pub(super) forward: ForwardId,
+    /// What to connect to; `None` where each SOCKS client says it.
+    pub(super) target: Option<Target>,
+    pub(super) counters: Arc<ForwardCounters>,
+    /// Ends every connection by a reset.
+    pub(super) cut: CancellationToken,
+    links: Links,
+    /// How long a connection waits for a session; `None` is not at all.
+    hold: Option<Duration>,
+    held: Semaphore,
+}
+
+impl Rule {
+    pub(super) fn new(listen: &Listen, links: Links, counters: Arc<ForwardCounters>, cut: CancellationToken) -> Self {
+        let is_lazy = listen.tells_use;
+        Rule {
+            forward: listen.forward,
+            target: listen.forwarding.target().cloned(),
+            counters,
+            cut,
+            links,
+            hold: match listen.on_suspend {
+                OnSuspend::Hold(limit) if is_lazy => Some(limit.max(LAZY_HOLD)),
+                OnSuspend::Hold(limit) => Some(limit),
+                OnSuspend::Refuse if is_lazy => Some(LAZY_HOLD),
+                OnSuspend::Refuse => None,
+            },
+            held: Semaphore::new(MAX_HELD),
+        }
+    }
+
+    /// Says how a connection ended, once, and counts it if it was refused.
+    pub(super) fn note(&self, end: &End) {
+        let forward = self.forward;
+        match end {
+            End::Whole => tracing::trace!(%forward, "connection ended"),
+            End::TargetLeft => tracing::debug!(%forward, "connection ended by its target alone"),
+            End::LocalFailed(error) => tracing::debug!(%forward, %error, "connection ended by the local program"),
+            End::CutShort => tracing::debug!(%forward, "connection cut short"),
+            End::NotUnderstood(why) => tracing::debug!(%forward, why, "SOCKS client sent away"),
+            End::Refused { reason, .. } => {
+                self.counters.refuse();
+                tracing::debug!(%forward, %reason, "connection refused");
+            }
+        }
+    }
+}
+
+/// Carries one connection from its acceptance to its end.
+pub(super) async fn serve(local: LocalStream, rule: Arc<Rule>) {
+    let _open = rule.counters.connection();
+    let end = tokio::select! {
+        biased;
+        () = rule.cut.cancelled() => End::CutShort,
+        end = carry(&local, &rule) => end,
+    };
+    rule.note(&end);
+    end.pass_on(local);
+}
+
+async fn carry(local: &LocalStream, rule: &Rule) -> End {
+    match &rule.target {
+        Some(target) => match open(local, target, rule).await {
+            Ok(opened) => relay(local, opened, Bytes::new(), rule).await,
+            Err(end) => end,
+        },
+        None => carry_socks(local, rule).await,
+    }
+}
+
+async fn carry_socks(local: &LocalStream, rule: &Rule) -> End {
+    let request = match timeout(HANDSHAKE_TIMEOUT, ask(local)).await {
+        Ok(Ok(request)) => request,
+        Ok(Err(end)) => return end,
+        Err(_) => return End::NotUnderstood("its handshake takes too long"),
+    };
+    match open(local, &request.target, rule).await {
+        Ok(opened) => match local.write_all(request.granted()).await {
+            Ok(()) => relay(local, opened, request.early, rule).await,
+            Err(error) => End::LocalFailed(error),
+        },
+        Err(End::Refused { reason, .. }) => match local.write_all(request.refused(reason.code)).await {
+            Ok(()) => End::Refused { reason, is_answered: true },
+            Err(error) => End::LocalFailed(error),
+        },
+        Err(end) => end,
+    }
+}
+
+/// Asks a SOCKS client what it wants.
+async fn ask(local: &LocalStream) -> Result<Request, End> {
+    let mut handshake = Handshake::default();
+    let mut bytes = BytesMut::new();
+    loop {
+        match handshake.feed(&bytes.split()) {
+            Progress::NeedMore => {
+                bytes.reserve(HANDSHAKE_CHUNK_BYTES);
+                local.readable().await.map_err(End::LocalFailed)?;
+                match local.try_read(&mut bytes) {
+                    Ok(0) => return Err(End::NotUnderstood("it ended within the handshake")),
+                    Ok(_) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(End::LocalFailed(error)),
+                }
+            }
+            Progress::Reply(reply) => local.write_all(reply).await.map_err(End::LocalFailed)?,
+            Progress::Asked(request) => return Ok(request),
+            Progress::Refused { reply, why } => {
+                local.write_all(reply).await.map_err(End::LocalFailed)?;
+                return Err(End::NotUnderstood(why));
+            }
+        }
+    }
+}
+
+/// A channel, and when the session that carries it is over.
+type Opened = (Channel, CancellationToken);
+
+/// Opens a channel on the session, waiting for one if the rule says so. What the client sends meanwhile stays
+/// with the system, so that nothing is lost when the session ends in between and the next one is taken.
+async fn open(local: &LocalStream, target: &Target, rule: &Rule) -> Result<Opened, End> {
+    let deadline = rule.hold.map(|limit| Instant::now() + limit);
+    let mut lost = None;
+    loop {
+        let link = live_link(local, rule, lost, deadline).await?;
+        match link.open(target, local.originator()).await {
+            Ok(channel) => return Ok((channel, link.over().clone())),
+            Err(reason) if is_lost(&reason) => lost = Some(link.epoch()),
+            Err(reason) => return Err(End::Refused { reason, is_answered: false }),
+        }
+    }
+}
+
+/// Whether it was not the target but the session.
+pub(super) fn is_lost(reason: &Reason) -> bool {
+    reason.stage == Stage::Tcp && reason.code == Code::ConnectionLost
+}
+
+/// The session to use: the live one, or the next one that comes until `deadline`. Never the `lost` one.
+async fn live_link(
+    local: &LocalStream,
+    rule: &Rule,
+    lost: Option<Epoch>,
+    deadline: Option<Instant>,
+) -> Result<Arc<Link>, End> {
+    let is_live = |link: &Arc<Link>| Some(link.epoch()) != lost && !link.over().is_cancelled();
+    if let Some(link) = rule.links.borrow().clone().filter(is_live) {
+        return Ok(link);
+    }
+    let refuse = |message: &str| {
+        let reason = Reason::new(Stage::Tcp, Code::ConnectionLost, message);
+        Err(End::Refused { reason, is_answered: false })
+    };
+    let Some(deadline) = deadline else { return refuse("the session is down") };
+    let Ok(_held) = rule.held.try_acquire() else { return refuse("too many connections wait for the session") };
+    let mut links = rule.links.clone();
+    let next = async {
+        let next = links.wait_for(|link| link.as_ref().is_some_and(is_live)).await;
+        next.ok().and_then(|link| link.clone())
+    };
+    tokio::select! {
+        next = timeout_at(deadline, next) => match next {
+            Ok(Some(link)) => Ok(link),
+            Ok(None) => refuse("the daemon is ending"),
+            Err(_) => refuse("the session did not come in time"),
+        },
+        () = local.cut_by_program() => Err(End::LocalFailed(std::io::ErrorKind::ConnectionReset.into())),
+    }
+}
+
+async fn relay(local: &LocalStream, (channel, over): Opened, early: Bytes, rule: &Rule) -> End {
+    let (reader, writer) = channel.split();
+    let relay = Relay {
+        local,
+        early,
+        listens: Listens::Here,
+        counters: &rule.counters,
+        over: &over,
+        spill_bytes: DEFAULT_LIMIT_BYTES,
+    };
+    relay.run(reader, writer).await
+}

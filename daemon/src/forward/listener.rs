@@ -1,0 +1,172 @@
+//! What listens for one forward: binds, says so, accepts until it is told to end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alknet_core::{Event, Listen};
+use alknet_proto::Reason;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::bind::{self, Bound};
+use super::connection::{self, Rule};
+use super::connections::Connections;
+use super::remote;
+use crate::counters::ForwardCounters;
+use crate::ssh;
+
+/// How long nothing is accepted when the system has no room for another connection.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How often it is said that the system has no room.
+const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What a listener task needs.
+pub struct Listener {
+    /// What to listen at, and for whom.
+    pub listen: Listen,
+    /// The sessions that carry the connections.
+    pub links: ssh::Links,
+    /// What is counted.
+    pub counters: Arc<ForwardCounters>,
+    /// Where its events go.
+    pub inbox: mpsc::Sender<Event>,
+    /// No new connections; open ones go on.
+    pub stop: CancellationToken,
+    /// Everything ends now; open connections are reset.
+    pub cut: CancellationToken,
+}
+
+impl Listener {
+    /// Listens until it is told to end, and returns when its last connection has ended.
+    ///
+    /// Reports `ListenerBound` or `ListenerRefused` once. When it was told to end, and then only, it reports
+    /// `ListenerClosed` once, after the port is free; with `cut` also after every connection has ended. A remote
+    /// listener whose session is over ends without a word, since the session's own end says it.
+    ///
+    /// Dropping the future frees the port and ends every connection.
+    pub async fn run(self) {
+        if self.listen.forwarding.kind().listens_remotely() {
+            remote::run(self).await;
+        } else {
+            self.run_local().await;
+        }
+    }
+
+    async fn run_local(self) {
+        let bound = tokio::select! {
+            biased;
+            () = self.told_to_end() => return self.report_closed().await,
+            bound = bind::bind(self.listen.forwarding.bind(), self.listen.earlier_port) => bound,
+        };
+        let bound = match bound {
+            Ok(bound) => bound,
+            Err(reason) => return self.report_refused(reason).await,
+        };
+        self.report_bound(bound.port, bound.notices.clone()).await;
+
+        let mut connections = self.connections();
+        self.accept(&bound, &mut connections).await;
+        drop(bound);
+        self.close(connections).await;
+    }
+
+    async fn accept(&self, bound: &Bound, connections: &mut Connections) {
+        let rule = Arc::new(self.rule());
+        let mut paused_until = None;
+        let mut last_said = None;
+        loop {
+            connections.tell_use().await;
+            let accept = async {
+                if let Some(until) = paused_until {
+                    tokio::time::sleep_until(until).await;
+                }
+                bound.accept().await
+            };
+            // Every arm is cancel-safe: tokens, finished tasks and sockets keep what they have.
+            let accepted = tokio::select! {
+                biased;
+                () = self.told_to_end() => return,
+                () = connections.one_ended() => continue,
+                accepted = accept => accepted,
+            };
+            paused_until = None;
+            match accepted {
+                Ok(local) if connections.is_full() => {
+                    self.counters.refuse();
+                    local.reset();
+                }
+                Ok(local) => {
+                    local.send_at_once();
+                    connections.start(connection::serve(local, rule.clone()));
+                }
+                Err(error) if concerns_one_connection(&error) => {}
+                Err(error) => {
+                    let now = Instant::now();
+                    paused_until = Some(now + ACCEPT_PAUSE);
+                    if last_said.is_none_or(|said| ACCEPT_LOG_INTERVAL <= now - said) {
+                        last_said = Some(now);
+                        tracing::warn!(forward = %self.listen.forward, %error, "connections wait: none can be accepted");
+                    }
+                }
+            }
+        }
+    }
+
+    /// What its connections share.
+    pub(super) fn rule(&self) -> Rule {
+        Rule::new(&self.listen, self.links.clone(), self.counters.clone(), self.cut.clone())
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        Connections::new(self.listen.forward, self.listen.tells_use, self.inbox.clone())
+    }
+
+    pub(super) async fn told_to_end(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.cut.cancelled() => {}
+        }
+    }
+
+    /// Reports that nothing listens any more, and waits for the connections. Cut ones end first, within moments.
+    pub(super) async fn close(&self, mut connections: Connections) {
+        if self.cut.is_cancelled() {
+            connections.all_ended().await;
+        }
+        self.report_closed().await;
+        connections.all_ended().await;
+    }
+
+    pub(super) async fn report_bound(&self, port: Option<u16>, notices: Vec<String>) {
+        let Listen { forward, epoch, .. } = self.listen;
+        self.report(Event::ListenerBound { forward, epoch, port, notices }).await;
+    }
+
+    pub(super) async fn report_refused(&self, reason: Reason) {
+        let Listen { forward, epoch, .. } = self.listen;
+        self.report(Event::ListenerRefused { forward, epoch, reason }).await;
+    }
+
+    pub(super) async fn report_closed(&self) {
+        let Listen { forward, epoch, .. } = self.listen;
+        self.report(Event::ListenerClosed { forward, epoch }).await;
+    }
+
+    async fn report(&self, event: Event) {
+        // Without a model the daemon is ending, and its tokens say so.
+        let _ = self.inbox.send(event).await;
+    }
+}
+
+/// Whether only the connection that was to be accepted is gone, and the next one may be there already.
+fn concerns_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests;

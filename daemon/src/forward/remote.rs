@@ -1,0 +1,245 @@
+//! Remote forwards: the server listens, and this machine connects to the target of each connection.
+
+use std::sync::Arc;
+
+use alknet_proto::Target;
+use bytes::Bytes;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::connection::{HANDSHAKE_TIMEOUT, Rule, is_lost};
+use super::listener::Listener;
+use super::local::LocalStream;
+use super::relay::{End, Listens, Relay, Sink, Source};
+use super::socks::{Handshake, Progress, Request};
+use super::spill::DEFAULT_LIMIT_BYTES;
+use crate::ssh::{ChannelReader, ChannelWriter, Incoming, Received, RemoteListener};
+
+/// Has the server listen until the listener is told to end or the session is over.
+pub(super) async fn run(listener: Listener) {
+    let asked_on = listener.listen.on_session;
+    let live = listener.links.borrow().clone().filter(|link| Some(link.epoch()) == asked_on);
+    let Some(link) = live else { return };
+    // The question is not taken back: the server would go on listening for nobody.
+    let on_server = match link.listen(listener.listen.forwarding.bind()).await {
+        Ok(on_server) => on_server,
+        Err(_) if listener.stop.is_cancelled() || listener.cut.is_cancelled() => {
+            return listener.report_closed().await;
+        }
+        Err(reason) if is_lost(&reason) || link.over().is_cancelled() => return,
+        Err(reason) => return listener.report_refused(reason).await,
+    };
+    listener.report_bound(on_server.port(), Vec::new()).await;
+    let over = link.over().clone();
+    drop(link);
+    accept(&listener, on_server, over).await;
+}
+
+async fn accept(listener: &Listener, mut on_server: RemoteListener, over: CancellationToken) {
+    let rule = Arc::new(listener.rule());
+    let mut connections = listener.connections();
+    loop {
+        connections.tell_use().await;
+        // Every arm is cancel-safe: tokens, finished tasks and a queue keep what they have.
+        let incoming = tokio::select! {
+            biased;
+            () = over.cancelled() => None,
+            () = listener.told_to_end() => {
+                on_server.cancel().await;
+                return listener.close(connections).await;
+            }
+            () = connections.one_ended() => continue,
+            incoming = on_server.next() => incoming,
+        };
+        match incoming {
+            Some(incoming) if connections.is_full() => {
+                rule.counters.refuse();
+                incoming.refuse();
+            }
+            Some(incoming) => connections.start(serve(incoming, over.clone(), rule.clone())),
+            None => return connections.all_ended().await,
+        }
+    }
+}
+
+/// A connection whose both ends are there.
+struct Reached {
+    local: LocalStream,
+    reader: ChannelReader,
+    writer: ChannelWriter,
+    /// What came behind a SOCKS request.
+    early: Bytes,
+}
+
+/// Carries one connection from the server's question to its end.
+async fn serve(incoming: Incoming, over: CancellationToken, rule: Arc<Rule>) {
+    let _open = rule.counters.connection();
+    let reach = async {
+        match &rule.target {
+            Some(target) => reach(incoming, target).await,
+            None => reach_asked(incoming).await,
+        }
+    };
+    let reached = tokio::select! {
+        biased;
+        () = rule.cut.cancelled() => Err(End::CutShort),
+        () = over.cancelled() => Err(End::CutShort),
+        reached = reach => reached,
+    };
+    let Reached { local, reader, writer, early } = match reached {
+        Ok(reached) => reached,
+        Err(end) => return rule.note(&end),
+    };
+    let relay = Relay {
+        local: &local,
+        early,
+        listens: Listens::OnServer,
+        counters: &rule.counters,
+        over: &over,
+        spill_bytes: DEFAULT_LIMIT_BYTES,
+    };
+    let end = tokio::select! {
+        biased;
+        () = rule.cut.cancelled() => End::CutShort,
+        end = relay.run(reader, writer) => end,
+    };
+    rule.note(&end);
+    end.pass_on(local);
+}
+
+/// Connects to the target first, so that the server hears of a refusal as one.
+async fn reach(incoming: Incoming, target: &Target) -> Result<Reached, End> {
+    let local = match LocalStream::connect(target).await {
+        Ok(local) => local,
+        Err(reason) => {
+            incoming.refuse();
+            return Err(End::Refused { reason, is_answered: true });
+        }
+    };
+    local.send_at_once();
+    let channel = incoming.accept().await.map_err(|_| End::CutShort)?;
+    let (reader, writer) = channel.split();
+    Ok(Reached { local, reader, writer, early: Bytes::new() })
+}
+
+/// Takes the connection, asks the SOCKS client behind it what it wants, and connects to that.
+async fn reach_asked(incoming: Incoming) -> Result<Reached, End> {
+    let channel = incoming.accept().await.map_err(|_| End::CutShort)?;
+    let (mut reader, mut writer) = channel.split();
+    let request = match timeout(HANDSHAKE_TIMEOUT, ask(&mut reader, &mut writer)).await {
+        Ok(asked) => asked?,
+        Err(_) => return Err(End::NotUnderstood("its handshake takes too long")),
+    };
+    match LocalStream::connect(&request.target).await {
+        Ok(local) => {
+            local.send_at_once();
+            say(&mut writer, request.granted()).await?;
+            Ok(Reached { local, reader, writer, early: request.early })
+        }
+        Err(reason) => {
+            say_last(&mut writer, request.refused(reason.code)).await?;
+            Err(End::Refused { reason, is_answered: true })
+        }
+    }
+}
+
+/// Asks a SOCKS client at the other end of a channel what it wants.
+async fn ask(source: &mut impl Source, sink: &mut impl Sink) -> Result<Request, End> {
+    let mut handshake = Handshake::default();
+    let mut bytes = Bytes::new();
+    loop {
+        match handshake.feed(&std::mem::take(&mut bytes)) {
+            Progress::NeedMore => match source.next().await {
+                Received::Data(chunk) => bytes = chunk,
+                Received::Eof | Received::Closed => {
+                    return Err(End::NotUnderstood("it ended within the handshake"));
+                }
+            },
+            Progress::Reply(reply) => say(sink, reply).await?,
+            Progress::Asked(request) => return Ok(request),
+            Progress::Refused { reply, why } => {
+                say_last(sink, reply).await?;
+                return Err(End::NotUnderstood(why));
+            }
+        }
+    }
+}
+
+async fn say(sink: &mut impl Sink, reply: &'static [u8]) -> Result<(), End> {
+    if sink.write(Bytes::from_static(reply)).await { Ok(()) } else { Err(End::CutShort) }
+}
+
+/// An answer behind which nothing comes. An empty one is none, not even an end.
+async fn say_last(sink: &mut impl Sink, reply: &'static [u8]) -> Result<(), End> {
+    if reply.is_empty() {
+        return Ok(());
+    }
+    say(sink, reply).await?;
+    if sink.finish().await { Ok(()) } else { Err(End::CutShort) }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    /// A client behind a channel: what it says, and what it was answered.
+    struct Client {
+        says: std::vec::IntoIter<&'static [u8]>,
+        answers: mpsc::UnboundedSender<Received>,
+    }
+
+    impl Source for std::vec::IntoIter<&'static [u8]> {
+        async fn next(&mut self) -> Received {
+            Iterator::next(self).map_or(Received::Closed, |bytes| Received::Data(Bytes::from_static(bytes)))
+        }
+    }
+
+    impl Sink for mpsc::UnboundedSender<Received> {
+        async fn write(&mut self, data: Bytes) -> bool {
+            self.send(Received::Data(data)).is_ok()
+        }
+
+        async fn finish(&mut self) -> bool {
+            self.send(Received::Eof).is_ok()
+        }
+    }
+
+    async fn asked(says: Vec<&'static [u8]>) -> (Result<Request, End>, Vec<Received>) {
+        let (answers, mut answered) = mpsc::unbounded_channel();
+        let mut client = Client { says: says.into_iter(), answers };
+        let result = ask(&mut client.says, &mut client.answers).await;
+        drop(client);
+        let mut heard = Vec::new();
+        while let Some(answer) = answered.recv().await {
+            heard.push(answer);
+        }
+        (result, heard)
+    }
+
+    #[tokio::test]
+    async fn a_client_behind_a_channel_is_asked_and_its_first_bytes_are_kept() {
+        let (request, heard) = asked(vec![&[5, 1], &[0, 5, 1, 0, 1, 10, 0], b"\0\x01\0\x50hello"]).await;
+
+        let request = request.unwrap();
+        assert_eq!((request.target.to_string(), &request.early[..]), ("10.0.0.1:80".to_owned(), &b"hello"[..]));
+        assert_eq!(heard, [Received::Data(Bytes::from_static(&[5, 0]))]);
+    }
+
+    #[tokio::test]
+    async fn a_client_behind_a_channel_is_told_why_not() {
+        let (refused, heard) = asked(vec![&[5, 1, 2]]).await;
+
+        assert!(matches!(refused, Err(End::NotUnderstood(_))));
+        assert_eq!(heard, [Received::Data(Bytes::from_static(&[5, 0xFF])), Received::Eof]);
+    }
+
+    #[tokio::test]
+    async fn a_stranger_behind_a_channel_gets_no_answer() {
+        let (refused, heard) = asked(vec![b"GET / HTTP/1.1\r\n"]).await;
+
+        assert!(matches!(refused, Err(End::NotUnderstood(_))));
+        assert_eq!(heard, []);
+    }
+}

@@ -20,6 +20,7 @@ pub mod peer;
 pub mod process;
 pub mod programs;
 pub mod proxy;
+pub mod raw;
 pub mod runtime;
 pub mod socks;
 pub mod sshd;

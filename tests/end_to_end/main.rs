@@ -1,0 +1,29 @@
+//! The real programs against real and pretended peers.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "tests end at the first surprise")]
+
+mod bad_input;
+mod cli;
+mod control;
+mod data;
+mod forwards;
+mod json;
+mod life;
+mod peers;
+mod remote;
+mod rules;
+mod sessions;
+
+use alknet_tests::{Sshd, World};
+
+/// A user whose daemon runs, and a real server that the user knows as `prod`.
+fn real_world() -> (World, Sshd) {
+    real_world_with("")
+}
+
+/// As [`real_world`], with further lines of sshd_config.
+fn real_world_with(lines: &str) -> (World, Sshd) {
+    let world = World::new();
+    let sshd = Sshd::start_with(&world, "prod", lines);
+    world.start();
+    (world, sshd)
+}

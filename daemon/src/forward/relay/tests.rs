@@ -351,6 +351,29 @@ async fn bytes_behind_the_end_are_not_believed() {
     assert!(matches!(world.end().await, End::CutShort));
 }
 
+#[tokio::test]
+async fn two_hundred_connections_at_once_are_not_mixed_up() {
+    let mut clients = tokio::task::JoinSet::new();
+    for n in 0..200u8 {
+        let mut world = world().await;
+        clients.spawn(async move {
+            let sent = vec![n; 256 << 10];
+            world.client.write_all(&sent).await.unwrap();
+            world.client.shutdown().await.unwrap();
+            let (heard, is_end) = world.target.hear().await;
+            assert!(is_end && heard == sent);
+            world.target.say(heard).await;
+            world.target.end().await;
+            assert!(read_all(&mut world.client).await.unwrap() == sent);
+            assert!(matches!(world.end().await, End::Whole));
+        });
+    }
+
+    while let Some(client) = clients.join_next().await {
+        client.unwrap();
+    }
+}
+
 /// What happens at one end of a connection.
 #[derive(Clone, Debug)]
 enum Step {

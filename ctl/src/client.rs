@@ -120,6 +120,11 @@ pub(crate) struct Client {
 }
 
 impl Client {
+    /// How long an answer may take.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.address.timeout
+    }
+
     /// Asks for one thing and waits for the answer, at most as long as --timeout says.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use alknet_proto::{Code, Fault};
 use args::{Asked, Cli};
 use client::Address;
 use exit::{Exit, Failure};
-use printer::Printer;
+use printer::{Printer, plain};
 
 fn main() -> ExitCode {
     end_when_interrupted();
@@ -58,7 +58,10 @@ fn answer(asked: Asked, printer: &mut Printer) -> Result<Exit, Failure> {
 /// One thread is enough for a program that mostly waits.
 fn run(cli: Cli, printer: &mut Printer) -> Result<Exit, Failure> {
     let address = Address::new(&cli.global, std::env::var_os("ALKNET_SOCKET"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        Fault::new(Code::Internal, format!("cannot begin: {}", plain(&error)))
+            .with_hint("the system is short of something, often of file descriptors: see `ulimit -n`")
+    })?;
     runtime.block_on(commands::run(cli.command, &address, printer))
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Stderr, Stdout, Write};
 
-use alknet_proto::ForwardStatus;
+use alknet_proto::{Code, Fault, ForwardStatus};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -78,16 +78,15 @@ impl Printer {
             // Whoever read our output has what it wanted.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Failure::Output(error) => {
-                let fault =
-                    alknet_proto::Fault::new(alknet_proto::Code::Internal, format!("cannot write the output: {error}"))
-                        .with_hint("make room where the output goes, and ask again");
+                let fault = Fault::new(Code::Internal, format!("cannot write the output: {}", plain(error)))
+                    .with_hint("make room where the output goes, and ask again");
                 self.told(&fault);
                 Exit::Failed
             }
         }
     }
 
-    fn fault(&mut self, fault: &alknet_proto::Fault, forwards: &[ForwardStatus]) {
+    fn fault(&mut self, fault: &Fault, forwards: &[ForwardStatus]) {
         if self.json {
             // The exit code tells the same; a reader that went away cannot be told anything.
             let _ = self.json(&ErrorObject::new(fault, forwards));
@@ -95,7 +94,7 @@ impl Printer {
         self.told(fault);
     }
 
-    fn told(&mut self, fault: &alknet_proto::Fault) {
+    fn told(&mut self, fault: &Fault) {
         const RED: Style = AnsiColor::Red.on_default().bold();
         let mut text = format!("{} {}\n", painted(RED, "error:"), fault.message);
         if let Some(hint) = &fault.hint {
@@ -109,6 +108,12 @@ impl Printer {
         let _ = self.err.write_all(text.as_bytes());
         let _ = self.err.flush();
     }
+}
+
+/// What the system says, without its number for it.
+pub(crate) fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Says on stderr which message passes. What cannot be told is not worth failing for.

@@ -11,16 +11,16 @@ pub(crate) const NOW: Timestamp = Timestamp::constant(1_769_860_800, 0);
 
 /// `NOW` plus or minus seconds.
 pub(crate) fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_second(NOW.as_second() + seconds).unwrap()
+    Timestamp::from_second(NOW.as_second() + seconds).expect("a moment near the sample's")
 }
 
 /// A local forward from 127.0.0.1:8080 to localhost:80 via prod, active for 3 min 4 s.
 pub(crate) fn active(name: &str) -> ForwardStatus {
     ForwardStatus {
         id: ForwardId(1),
-        name: name.parse().unwrap(),
+        name: name.parse().expect("a sample has a valid name"),
         kind: ForwardKind::Local,
-        destination: "prod".parse().unwrap(),
+        destination: "prod".parse().expect("prod is a destination"),
         bind_address: "127.0.0.1".to_owned(),
         bind_port: 8080,
         bind_path: None,
@@ -78,7 +78,7 @@ pub(crate) fn failed(number: u32, name: &str) -> ForwardStatus {
 /// An active session to prod.
 pub(crate) fn session() -> SessionStatus {
     SessionStatus {
-        destination: "prod".parse().unwrap(),
+        destination: "prod".parse().expect("prod is a destination"),
         state: SessionState::Active,
         reason: None,
         since: at(-184),

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use alknet_proto::{ForwardId, ForwardStatus, Operation, Output, StatusEvent};
+use alknet_proto::{ForwardId, ForwardStatus, Operation, Output};
 use tokio::time::Instant;
 
-use super::wait::until;
+use super::wait::{first_snapshot, until};
 use crate::args::AddArgs;
-use crate::client::{Address, Client, Events, unexpected};
+use crate::client::{Address, Client, unexpected};
 use crate::exit::{Exit, Failure};
 use crate::goal::{Goal, View};
 use crate::printer::Printer;
@@ -67,7 +67,7 @@ async fn add_and_wait(
 ) -> Result<Vec<ForwardStatus>, Failure> {
     let mut events = client.watch(Vec::new(), None).await?;
     let mut view = View::default();
-    first_snapshot(&mut events, &mut view).await?;
+    first_snapshot(&mut events, &mut view, Instant::now() + client.timeout()).await?;
 
     // The events are taken in meanwhile: a full queue of them would hold up the answer.
     let answer = async { added(client.call(operation).await?) };
@@ -89,15 +89,5 @@ async fn add_and_wait(
     match waited {
         Ok(()) => Ok(stay),
         Err(failure) => Err(failure.leaving(stay)),
-    }
-}
-
-async fn first_snapshot(events: &mut Events, view: &mut View) -> Result<(), Failure> {
-    loop {
-        let event = events.next().await?;
-        view.apply(&event);
-        if matches!(event, StatusEvent::Snapshot(_)) {
-            return Ok(());
-        }
     }
 }

@@ -18,20 +18,24 @@ pub(super) async fn run(args: &WaitArgs, address: &Address, printer: &mut Printe
     let (goal, selectors) = (args.goal, args.selectors.all());
     let limit = address.timeout();
     let start = Instant::now();
-    let address = address.with_timeout(limit.max(LEAST_FOR_THE_FIRST_ANSWER));
+    let address = &address.with_timeout(limit.max(LEAST_FOR_THE_FIRST_ANSWER));
     let client = address.connect().await?;
 
-    if goal != Goal::Gone {
+    if goal != Goal::Gone && client.forwards(&selectors).await?.is_empty() {
         // A watch begins with whatever there is; only a list says which selector picks nothing.
-        client.forwards(&selectors).await?;
+        return Err(Fault::new(Code::NotFound, "there is no forward to wait for")
+            .with_hint("`alknetctl list-forwards` shows what there is")
+            .into());
     }
     let mut events = client.watch(selectors, None).await?;
     let mut view = View::default();
-    let begun = begin(&mut events, &mut view, start + limit.max(LEAST_FOR_THE_FIRST_ANSWER)).await;
-    let nothing_was_there = matches!(&begun, Err(fault) if fault.code == Code::NotFound);
-    if !(goal == Goal::Gone && nothing_was_there) {
-        begun?;
-        until(goal, None, &mut events, &mut view, start + limit, limit).await?;
+    match first_snapshot(&mut events, &mut view, start + address.timeout()).await {
+        // What nothing is known of is gone.
+        Err(fault) if goal == Goal::Gone && fault.code == Code::NotFound => {}
+        begun => {
+            begun?;
+            until(goal, None, &mut events, &mut view, start + limit, limit).await?;
+        }
     }
 
     let forwards: Vec<ForwardStatus> = view.forwards().cloned().collect();
@@ -39,8 +43,11 @@ pub(super) async fn run(args: &WaitArgs, address: &Address, printer: &mut Printe
     Ok(Exit::Done)
 }
 
-/// Takes in the first snapshot.
-async fn begin(events: &mut Events, view: &mut View, deadline: Instant) -> Result<(), Fault> {
+/// Takes in everything up to the first whole snapshot.
+///
+/// # Errors
+/// The daemon's refusal to watch, and [`Code::TimedOut`] at the deadline.
+pub(super) async fn first_snapshot(events: &mut Events, view: &mut View, deadline: Instant) -> Result<(), Fault> {
     loop {
         let Ok(event) = timeout_at(deadline, events.next()).await else {
             return Err(Fault::new(Code::TimedOut, "the daemon did not say in time how the forwards are"));

@@ -1,4 +1,5 @@
 //! The caller's side of a connection, against a daemon that the test plays itself.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end by a panic")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! The control socket on Unix: what it refuses, and what it leaves alone.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test may end by a panic")]
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};

@@ -1,6 +1,7 @@
 //! The real program against a daemon that answers from a script, over the real protocol.
 
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end by a panic")]
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -1,5 +1,7 @@
 //! The real program where no daemon runs: what it says, and how it ends.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may end by a panic")]
+
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};

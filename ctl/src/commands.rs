@@ -1,0 +1,51 @@
+//! The verbs: each asks the daemon and prints what it answers.
+
+mod add;
+mod change;
+mod daemon;
+mod list;
+mod overview;
+mod sessions;
+mod wait;
+mod watch;
+
+use clap::CommandFactory;
+
+use crate::args::{Cli, Command};
+use crate::client::Address;
+use crate::exit::{Exit, Failure};
+use crate::printer::Printer;
+
+/// Does what the command line asks for, to its end.
+///
+/// # Errors
+/// Why it was not done, with the exit code that says so.
+pub(crate) async fn run(command: Command, address: &Address, printer: &mut Printer) -> Result<Exit, Failure> {
+    match command {
+        Command::AddForward(args) => add::run(&args, address, printer).await,
+        Command::RemoveForward(selectors) => change::run(change::Change::Remove, &selectors, address, printer).await,
+        Command::Start(selectors) => change::run(change::Change::Start, &selectors, address, printer).await,
+        Command::Stop(selectors) => change::run(change::Change::Stop, &selectors, address, printer).await,
+        Command::Restart(selectors) => change::run(change::Change::Restart, &selectors, address, printer).await,
+        Command::ListForwards(selectors) => list::list(&selectors, address, printer).await,
+        Command::Show { selector } => list::show(selector, address, printer).await,
+        Command::Wait(args) => wait::run(&args, address, printer).await,
+        Command::Watch(args) => watch::run(&args, address, printer).await,
+        Command::Status { check } => overview::run(check, address, printer).await,
+        Command::ListSessions => sessions::list(address, printer).await,
+        Command::Retry { destinations } => sessions::retry(destinations, address, printer).await,
+        Command::Disconnect { destination } => sessions::disconnect(destination, address, printer).await,
+        Command::Ping => daemon::ping(address, printer).await,
+        Command::Version => daemon::version(address, printer).await,
+        Command::Shutdown => daemon::shutdown(address, printer).await,
+        Command::Completions { shell } => completions(shell, printer),
+    }
+}
+
+fn completions(shell: clap_complete::Shell, printer: &mut Printer) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    // Into memory first: the generator panics where writing fails.
+    clap_complete::generate(shell, &mut Cli::command(), "alknetctl", &mut script);
+    printer.text(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
+}

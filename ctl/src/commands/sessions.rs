@@ -1,0 +1,58 @@
+//! `list-sessions`, `retry` and `disconnect`.
+
+use alknet_proto::{Destination, Operation};
+
+use crate::client::Address;
+use crate::exit::{Exit, Failure};
+use crate::printer::Printer;
+use crate::render::{self, Look};
+
+pub(super) async fn list(address: &Address, printer: &mut Printer) -> Result<Exit, Failure> {
+    let sessions = address.connect().await?.sessions().await?;
+    if printer.json {
+        printer.json(&sessions)?;
+    } else if printer.quiet {
+        let names: String = sessions.iter().map(|session| format!("{}\n", session.destination)).collect();
+        printer.text(&names)?;
+    } else if sessions.is_empty() {
+        printer.line("no sessions")?;
+        printer.hint("a session comes with the first forward to its destination");
+    } else {
+        printer.text(&render::sessions(&sessions, &Look::of_this_system()))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn retry(
+    destinations: Vec<Destination>,
+    address: &Address,
+    printer: &mut Printer,
+) -> Result<Exit, Failure> {
+    let retried = address.connect().await?.change_sessions(Operation::RetrySessions(destinations)).await?;
+    if retried.is_empty() {
+        printer.note("no session is down");
+    }
+    print("connecting to", &retried, printer)
+}
+
+pub(super) async fn disconnect(
+    destination: Destination,
+    address: &Address,
+    printer: &mut Printer,
+) -> Result<Exit, Failure> {
+    let ended = address.connect().await?.change_sessions(Operation::DisconnectSession(destination)).await?;
+    let exit = print("disconnected", &ended, printer)?;
+    printer.note("`alknetctl retry` connects again");
+    Ok(exit)
+}
+
+fn print(done: &str, destinations: &[Destination], printer: &mut Printer) -> Result<Exit, Failure> {
+    if printer.json {
+        printer.json(destinations)?;
+        return Ok(Exit::Done);
+    }
+    let line = |name| if printer.quiet { format!("{name}\n") } else { format!("{done} {name}\n") };
+    let lines: String = destinations.iter().map(line).collect();
+    printer.text(&lines)?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,162 @@
+//! The JSON objects that are this program's own; everything else is a type of the protocol.
+
+use alknet_proto::status::{Change, ForwardDetail, Prompt};
+use alknet_proto::{
+    Code, DaemonStatus, Fault, ForwardId, ForwardName, ForwardStats, ForwardStatus, SessionStatus, Stage,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// `{"error":{…}}`: why a command failed.
+#[derive(Serialize)]
+pub(crate) struct ErrorObject<'a> {
+    error: ErrorBody<'a>,
+    #[serde(skip_serializing_if = "<[ForwardStatus]>::is_empty")]
+    forwards: &'a [ForwardStatus],
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: Code,
+    message: &'a str,
+    hint: Option<&'a str>,
+    stage: Option<Stage>,
+}
+
+impl<'a> ErrorObject<'a> {
+    /// `forwards` are those that stay although the command failed; none is left out of the object.
+    pub(crate) fn new(fault: &'a Fault, forwards: &'a [ForwardStatus]) -> Self {
+        let Fault { code, message, retryable: _, hint, stage } = fault;
+        ErrorObject { error: ErrorBody { code: *code, message, hint: hint.as_deref(), stage: *stage }, forwards }
+    }
+}
+
+/// `show`: the fields of the forward, and its history.
+#[derive(Serialize)]
+pub(crate) struct Detail<'a> {
+    #[serde(flatten)]
+    forward: &'a ForwardStatus,
+    history: &'a [Change],
+}
+
+impl<'a> From<&'a ForwardDetail> for Detail<'a> {
+    fn from(detail: &'a ForwardDetail) -> Self {
+        Detail { forward: &detail.forward, history: &detail.history }
+    }
+}
+
+/// `status`: everything at a glance.
+#[derive(Serialize)]
+pub(crate) struct Overview<'a> {
+    /// The daemon itself.
+    pub(crate) daemon: &'a DaemonStatus,
+    /// Every session.
+    pub(crate) sessions: &'a [SessionStatus],
+    /// Every forward.
+    pub(crate) forwards: &'a [ForwardStatus],
+    /// Every open question.
+    pub(crate) prompts: &'a [Prompt],
+}
+
+/// `ping`: the daemon answers.
+#[derive(Serialize)]
+pub(crate) struct Pong {
+    /// Always true: a daemon that does not answer is an error.
+    pub(crate) ok: bool,
+    /// From the question to the answer, in milliseconds.
+    pub(crate) round_trip_ms: f64,
+}
+
+/// `shutdown`: it was done.
+#[derive(Serialize)]
+pub(crate) struct Done {
+    /// Always true.
+    pub(crate) ok: bool,
+}
+
+/// `version`: of this program, and of the daemon where one answers.
+#[derive(Serialize)]
+pub(crate) struct Versions<'a> {
+    /// This program.
+    pub(crate) client: Version<'a>,
+    /// The daemon; without one, null.
+    pub(crate) daemon: Option<Version<'a>>,
+}
+
+/// The version of one program.
+#[derive(Serialize)]
+pub(crate) struct Version<'a> {
+    /// Of the program.
+    pub(crate) version: &'a str,
+    /// Of the control protocol that it speaks.
+    pub(crate) protocol: u16,
+}
+
+/// `watch --stats`: what the forwards have carried so far.
+#[derive(Serialize)]
+pub(crate) struct Stats<'a> {
+    event: &'static str,
+    at: Timestamp,
+    forwards: Vec<StatsOf<'a>>,
+}
+
+#[derive(Serialize)]
+struct StatsOf<'a> {
+    id: ForwardId,
+    name: &'a ForwardName,
+    stats: &'a ForwardStats,
+}
+
+impl<'a> Stats<'a> {
+    /// The counters of `forwards` as they were at `at`.
+    pub(crate) fn new(at: Timestamp, forwards: &'a [ForwardStatus]) -> Self {
+        let of = |f: &'a ForwardStatus| StatsOf { id: f.id, name: &f.name, stats: &f.stats };
+        Stats { event: "stats", at, forwards: forwards.iter().map(of).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    fn text<T: Serialize>(value: &T) -> String {
+        serde_json::to_string(value).unwrap()
+    }
+
+    #[test]
+    fn an_error_has_all_four_fields_even_when_two_are_null() {
+        let fault = Fault::new(Code::NoDaemon, "no daemon");
+
+        assert_eq!(
+            text(&ErrorObject::new(&fault, &[])),
+            r#"{"error":{"code":"no_daemon","message":"no daemon","hint":null,"stage":null}}"#
+        );
+    }
+
+    #[test]
+    fn show_is_one_flat_object_with_a_history() {
+        let detail = ForwardDetail { forward: sample::active("web"), history: Vec::new() };
+
+        let shown: serde_json::Value = serde_json::from_str(&text(&Detail::from(&detail))).unwrap();
+
+        assert_eq!(shown["name"], "web");
+        assert_eq!(shown["id"], detail.forward.id.to_string());
+        assert_eq!(shown["history"], serde_json::json!([]));
+        assert!(shown.get("forward").is_none());
+    }
+
+    #[test]
+    fn stats_name_the_forward_and_nothing_else_of_it() {
+        let forwards = [sample::active("web")];
+
+        let shown = text(&Stats::new(sample::NOW, &forwards));
+
+        let expected = concat!(
+            r#"{"event":"stats","at":"2026-01-31T12:00:00Z","forwards":[{"id":"9e3779b1","name":"web","#,
+            r#""stats":{"connections_active":2,"connections_total":7,"connections_refused":1,"#,
+            r#""bytes_sent":2048,"bytes_received":5242880}}]}"#
+        );
+        assert_eq!(shown, expected);
+    }
+}

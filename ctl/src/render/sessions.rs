@@ -1,0 +1,128 @@
+//! Sessions as a table.
+
+use alknet_proto::{SessionState, SessionStatus};
+use anstyle::Style;
+
+use super::table::{Cell, Row, table};
+use super::units::{ago, bytes, why};
+use super::{DIM, GREEN, Look, RED, YELLOW};
+
+const HEADER: [&str; 9] =
+    ["DESTINATION", "STATE", "PEER", "USER", "SINCE", "ROUND TRIP", "CHANNELS", "SENT", "RECEIVED"];
+
+/// One row for each session, and one line below it: what was agreed on, or why it is not active.
+pub(crate) fn sessions(sessions: &[SessionStatus], look: &Look) -> String {
+    let mut rows = Vec::new();
+    for session in sessions {
+        rows.push(row(session, look));
+        rows.extend(remark(session, look).map(Row::Remark));
+    }
+    table(&HEADER, &rows)
+}
+
+fn row(session: &SessionStatus, look: &Look) -> Row {
+    let round_trip = session.round_trip_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.1} ms"));
+    Row::Cells(vec![
+        Cell::text(session.destination.to_string()),
+        Cell::text(state(session.state, look)).styled(style(session.state)),
+        Cell::text(session.peer.as_deref().unwrap_or("-")),
+        Cell::text(session.user.as_deref().unwrap_or("-")),
+        Cell::number(ago(session.since, look)),
+        Cell::number(round_trip),
+        Cell::number(session.channels.to_string()),
+        Cell::number(bytes(session.bytes_sent)),
+        Cell::number(bytes(session.bytes_received)),
+    ])
+}
+
+fn remark(session: &SessionStatus, look: &Look) -> Option<String> {
+    let remark = match session.state {
+        SessionState::Active => agreed(session),
+        SessionState::Idle
+        | SessionState::Connecting
+        | SessionState::Suspended
+        | SessionState::NeedsInput
+        | SessionState::Failed => {
+            let why = why(session.reason.as_ref(), session.attempt, session.retry_at, look.now);
+            match session.reason.as_ref().and_then(|reason| reason.hint.as_deref()) {
+                Some(hint) => format!("{why} (hint: {hint})"),
+                None => why,
+            }
+        }
+    };
+    (!remark.is_empty()).then_some(remark)
+}
+
+/// The server's version and the algorithms.
+fn agreed(session: &SessionStatus) -> String {
+    let mut parts: Vec<&str> = session.server_version.as_deref().into_iter().collect();
+    if let Some(algorithms) = &session.algorithms {
+        let names = [&algorithms.kex, &algorithms.host_key, &algorithms.cipher, &algorithms.mac];
+        parts.extend(names.into_iter().map(String::as_str).filter(|name| !name.is_empty()));
+    }
+    parts.join(", ")
+}
+
+fn state(state: SessionState, look: &Look) -> String {
+    let (glyph, ascii) = match state {
+        SessionState::Idle => ('○', '-'),
+        SessionState::Connecting => ('◐', '~'),
+        SessionState::Active => ('●', '*'),
+        SessionState::Suspended => ('◌', '!'),
+        SessionState::NeedsInput => ('?', '?'),
+        SessionState::Failed => ('✗', 'x'),
+    };
+    format!("{} {}", if look.unicode { glyph } else { ascii }, state.word())
+}
+
+fn style(state: SessionState) -> Style {
+    match state {
+        SessionState::Idle => DIM,
+        SessionState::Connecting | SessionState::Suspended | SessionState::NeedsInput => YELLOW,
+        SessionState::Active => GREEN,
+        SessionState::Failed => RED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use alknet_proto::status::Algorithms;
+    use alknet_proto::{Code, Reason, Stage};
+
+    use super::super::tests::{look, plain};
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn a_table_says_how_each_session_is_and_what_it_speaks() {
+        let algorithms = Algorithms {
+            kex: "curve25519-sha256".to_owned(),
+            host_key: "ssh-ed25519".to_owned(),
+            cipher: "chacha20-poly1305@openssh.com".to_owned(),
+            mac: String::new(),
+        };
+        let up = SessionStatus { algorithms: Some(algorithms), ..sample::session() };
+        let down = SessionStatus {
+            destination: "test".parse().unwrap(),
+            state: SessionState::Suspended,
+            reason: Some(Reason::new(Stage::Tcp, Code::Unreachable, "no route to test")),
+            attempt: 1,
+            retry_at: Some(sample::at(2)),
+            peer: None,
+            user: None,
+            round_trip_ms: None,
+            ..sample::session()
+        };
+
+        let shown = sessions(&[up, down], &look(true));
+
+        let expected = "\
+DESTINATION  STATE        PEER         USER  SINCE  ROUND TRIP  CHANNELS     SENT  RECEIVED
+prod         ● active     10.0.0.1:22  me     3m4s     12.3 ms         2  2.0 KiB   5.0 MiB
+  SSH-2.0-OpenSSH_9.2, curve25519-sha256, ssh-ed25519, chacha20-poly1305@openssh.com
+test         ◌ suspended  -            -      3m4s           -         2  2.0 KiB   5.0 MiB
+  no route to test; retry 2 in 2 s
+";
+        assert_eq!(plain(&shown), expected);
+    }
+}

@@ -70,6 +70,15 @@ pub async fn connect(socket: &Path) -> Result<Stream, Fault> {
     .with_hint("another user's daemon is never talked to: check --socket and ALKNET_SOCKET"))
 }
 
+/// Makes the directory of `socket`, for its owner alone; refuses one that others may write to.
+///
+/// # Errors
+/// [`Code::PermissionDenied`] when the directory is not safe, [`Code::InvalidSpec`] for an impossible path.
+pub fn prepare_directory(socket: &Path) -> Result<(), Fault> {
+    system::check_path(socket)?;
+    system::prepare_directory(socket)
+}
+
 /// Listens at `socket`. The caller holds the lock beside it, so that what lies there is stale.
 ///
 /// On Unix the socket is open to its owner only from its first moment on, in a directory that
@@ -79,8 +88,8 @@ pub async fn connect(socket: &Path) -> Result<Stream, Fault> {
 /// [`Code::PermissionDenied`] when the directory or what lies at the path is not safe, and
 /// [`Code::InvalidSpec`] for an impossible path.
 pub fn listen(socket: &Path) -> Result<Listener, Fault> {
-    system::check_path(socket)?;
-    system::prepare(socket)?;
+    prepare_directory(socket)?;
+    system::remove_stale(socket)?;
     let name = socket.to_fs_name::<GenericFilePath>().map_err(|error| impossible_path(socket, &error))?;
     let options = ListenerOptions::new().name(name);
     let inner = system::create(options)
@@ -191,8 +200,7 @@ mod unix {
         .with_hint("name a shorter one with --socket or ALKNET_SOCKET"))
     }
 
-    /// Makes the directory, and takes a stale socket out of the way.
-    pub(super) fn prepare(socket: &Path) -> Result<(), Fault> {
+    pub(super) fn prepare_directory(socket: &Path) -> Result<(), Fault> {
         let directory = match socket.parent() {
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
@@ -203,7 +211,11 @@ mod unix {
             .mode(DIRECTORY_MODE)
             .create(directory)
             .map_err(|error| unsafe_place(directory, &format!("cannot be created: {error}")))?;
-        check_directory(directory)?;
+        check_directory(directory)
+    }
+
+    /// Takes a socket that nobody listens at any more out of the way, and nothing else.
+    pub(super) fn remove_stale(socket: &Path) -> Result<(), Fault> {
         let found = match fs::symlink_metadata(socket) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -291,8 +303,13 @@ mod windows {
         Ok(())
     }
 
+    /// A pipe has no directory.
+    pub(super) fn prepare_directory(_: &Path) -> Result<(), Fault> {
+        Ok(())
+    }
+
     /// A pipe is gone when its last owner is, so there is nothing stale.
-    pub(super) fn prepare(_: &Path) -> Result<(), Fault> {
+    pub(super) fn remove_stale(_: &Path) -> Result<(), Fault> {
         Ok(())
     }
 

@@ -1,0 +1,248 @@
+//! One message of every kind, with a value in every field.
+#![allow(dead_code, unreachable_pub, reason = "every test takes what it needs")]
+
+use std::time::Duration;
+
+use alknet_proto::envelope::Request;
+use alknet_proto::event::{
+    ForwardAdded, ForwardChanged, ForwardRemoved, Heartbeat, Lagged, SessionChanged, Snapshot, StatusEvent,
+};
+use alknet_proto::operation::{ForwardRef, OperationKind, ServiceSchema, ServiceSummary};
+use alknet_proto::status::{Algorithms, Change, ForwardDetail};
+use alknet_proto::{
+    Body, Code, DaemonStatus, Destination, Envelope, Fault, ForwardId, ForwardKind, ForwardSpec, ForwardStats,
+    ForwardStatus, Forwarding, OnSuspend, Operation, Output, Reason, RequestId, Selector, SessionState, SessionStatus,
+    Stage, Status,
+};
+use jiff::Timestamp;
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Every operation, every output and every status event is in one of them.
+pub fn messages() -> Vec<(String, Envelope)> {
+    let requests = operations().into_iter().enumerate().map(|(n, operation)| {
+        let timeout_ms = (n % 2 == 1).then_some(30_000);
+        (operation.name().to_owned(), Body::Requested(Request { operation, timeout_ms }))
+    });
+    let outputs = outputs().into_iter().map(|output| (output_name(&output), Body::Responded(output)));
+    let rest = [
+        ("call.completed".to_owned(), Body::Completed),
+        ("call.aborted".to_owned(), Body::Aborted),
+        ("call.error".to_owned(), Body::Error(Fault::from(reason()))),
+        ("call.error, bare".to_owned(), Body::Error(Fault::new(Code::Internal, "x"))),
+    ];
+    requests
+        .chain(outputs)
+        .chain(rest)
+        .enumerate()
+        .map(|(n, (name, body))| (name, Envelope { id: RequestId(id(n)), body }))
+        .collect()
+}
+
+/// Ids of every width that a varint has.
+fn id(n: usize) -> u64 {
+    [1, 250, 251, 65_535, 65_536, u64::from(u32::MAX), u64::MAX][n % 7]
+}
+
+fn output_name(output: &Output) -> String {
+    match output {
+        Output::Done => "done".to_owned(),
+        Output::Daemon(_) => "daemon".to_owned(),
+        Output::Added { .. } => "added".to_owned(),
+        Output::Changed(_) => "changed".to_owned(),
+        Output::Forwards { .. } => "forwards".to_owned(),
+        Output::Forward(_) => "forward".to_owned(),
+        Output::Sessions { .. } => "sessions".to_owned(),
+        Output::Destinations(_) => "destinations".to_owned(),
+        Output::Event(event) => format!("event {}", event.word()),
+        Output::Services(_) => "services".to_owned(),
+        Output::Schema(_) => "schema".to_owned(),
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_769_860_800 + second).unwrap()
+}
+
+fn prod() -> Destination {
+    "me@prod:2222".parse().unwrap()
+}
+
+fn reason() -> Reason {
+    Reason::new(Stage::Tcp, Code::ConnectionRefused, "prod refuses connections").with_hint("is sshd running?")
+}
+
+fn spec() -> ForwardSpec {
+    let mut spec = ForwardSpec::new(prod(), Forwarding::parse_local("8080:localhost:80").unwrap());
+    spec.name = Some("web".parse().unwrap());
+    spec.description = Some("the shop".to_owned());
+    spec.tags = vec!["db".parse().unwrap()];
+    spec.on_suspend = OnSuspend::Hold(Duration::from_secs(60));
+    spec.lazy = true;
+    spec.stopped = true;
+    spec.idle_timeout_seconds = 300;
+    spec
+}
+
+fn forward() -> ForwardStatus {
+    ForwardStatus {
+        id: ForwardId(7),
+        name: "web".parse().unwrap(),
+        kind: ForwardKind::RemoteDynamic,
+        destination: prod(),
+        bind_address: "127.0.0.1".to_owned(),
+        bind_port: 8080,
+        bind_path: None,
+        target_host: "localhost".to_owned(),
+        target_port: 80,
+        target_path: Some("/run/x".to_owned()),
+        status: Status::Suspended,
+        reason: Some(reason()),
+        since: at(0),
+        attempt: 3,
+        retry_at: Some(at(8)),
+        description: Some("the shop".to_owned()),
+        tags: vec!["db".parse().unwrap()],
+        lazy: true,
+        ephemeral: false,
+        on_suspend: OnSuspend::Refuse,
+        stats: ForwardStats {
+            connections_active: 1,
+            connections_total: 251,
+            connections_refused: 0,
+            bytes_sent: 65_536,
+            bytes_received: 5_000_000_000,
+        },
+    }
+}
+
+fn session() -> SessionStatus {
+    SessionStatus {
+        destination: prod(),
+        state: SessionState::Active,
+        reason: None,
+        since: at(1),
+        attempt: 0,
+        retry_at: None,
+        peer: Some("192.0.2.1:2222".to_owned()),
+        user: Some("me".to_owned()),
+        server_version: Some("SSH-2.0-OpenSSH_9.2".to_owned()),
+        algorithms: Some(Algorithms {
+            kex: "curve25519-sha256".to_owned(),
+            host_key: "ssh-ed25519".to_owned(),
+            cipher: "aes256-gcm@openssh.com".to_owned(),
+            mac: String::new(),
+        }),
+        round_trip_ms: Some(1.5),
+        channels: 2,
+        bytes_sent: 10,
+        bytes_received: 20,
+    }
+}
+
+/// The compiler asks in [`Operation::name`] when one is new; the count is pinned by `PROTOCOL.md`.
+pub fn operations() -> Vec<Operation> {
+    vec![
+        Operation::Ping,
+        Operation::DaemonStatus,
+        Operation::Shutdown,
+        Operation::AddForwards(vec![
+            spec(),
+            ForwardSpec::new("prod".parse().unwrap(), Forwarding::parse_remote("/run/a:/run/b").unwrap()),
+            ForwardSpec::new("prod".parse().unwrap(), Forwarding::parse_dynamic("*:1080").unwrap()),
+            ForwardSpec::new("prod".parse().unwrap(), Forwarding::parse_remote("0").unwrap()),
+        ]),
+        Operation::RemoveForwards(vec![
+            Selector::Named("web".to_owned()),
+            Selector::Glob("db-*".to_owned()),
+            Selector::Tag("db".parse().unwrap()),
+            Selector::Host(prod()),
+            Selector::All,
+        ]),
+        Operation::StartForwards(vec![Selector::All]),
+        Operation::StopForwards(vec![Selector::All]),
+        Operation::RestartForwards(vec![Selector::All]),
+        Operation::ListForwards { selectors: vec![Selector::All], after: Some(ForwardId(300)) },
+        Operation::ShowForward(Selector::Named("web".to_owned())),
+        Operation::ListSessions { after: Some(prod()) },
+        Operation::RetrySessions(vec![prod()]),
+        Operation::DisconnectSession(prod()),
+        Operation::Watch { selectors: Vec::new(), since: Some(70_000) },
+        Operation::ListServices,
+        Operation::ServiceSchema("forwards/add".to_owned()),
+    ]
+}
+
+pub fn events() -> Vec<StatusEvent> {
+    vec![
+        StatusEvent::Snapshot(Snapshot { seq: 9, forwards: vec![forward()], sessions: vec![session()], more: true }),
+        StatusEvent::ForwardAdded(ForwardAdded { seq: 10, at: at(2), forward: forward() }),
+        StatusEvent::ForwardRemoved(ForwardRemoved {
+            seq: 11,
+            at: at(3),
+            id: ForwardId(7),
+            name: "web".parse().unwrap(),
+        }),
+        StatusEvent::ForwardStatus(ForwardChanged {
+            seq: 12,
+            at: at(4),
+            id: ForwardId(7),
+            name: "web".parse().unwrap(),
+            from: Status::Active,
+            to: Status::Suspended,
+            reason: Some(reason()),
+            retry_at: Some(at(5)),
+        }),
+        StatusEvent::SessionStatus(SessionChanged {
+            seq: 13,
+            at: at(5),
+            destination: prod(),
+            from: SessionState::Active,
+            to: SessionState::NeedsInput,
+            reason: Some(reason()),
+            attempt: 1,
+            retry_at: None,
+        }),
+        StatusEvent::Heartbeat(Heartbeat { seq: 13, at: at(6) }),
+        StatusEvent::Lagged(Lagged { seq: 14, at: at(7) }),
+    ]
+}
+
+fn outputs() -> Vec<Output> {
+    let reference = ForwardRef { id: ForwardId(7), name: "web".parse().unwrap() };
+    let summary = ServiceSummary {
+        name: "forwards/add".to_owned(),
+        kind: OperationKind::Mutation,
+        description: "adds forwards".to_owned(),
+    };
+    let change = Change { at: at(9), from: Status::Starting, to: Status::Error, reason: Some(reason()) };
+    let mut outputs = vec![
+        Output::Done,
+        Output::Daemon(DaemonStatus {
+            version: "0.1.0".to_owned(),
+            pid: 4711,
+            uptime_seconds: 86_400,
+            protocol: 1,
+            socket: "/run/user/1000/alknet/alknetd.sock".to_owned(),
+            state_dir: "/home/me/.local/state/alknet".to_owned(),
+        }),
+        Output::Added { forwards: vec![forward()], notices: vec!["port 8080 is open to other machines".to_owned()] },
+        Output::Changed(vec![reference]),
+        Output::Forwards { forwards: vec![forward()], more: true },
+        Output::Forward(Box::new(ForwardDetail { forward: forward(), history: vec![change] })),
+        Output::Sessions { sessions: vec![session()], more: false },
+        Output::Destinations(vec![prod()]),
+        Output::Services(vec![summary.clone()]),
+        Output::Schema(Box::new(ServiceSchema {
+            summary,
+            input_schema: "{}".to_owned(),
+            output_schema: "{}".to_owned(),
+            errors: vec![Code::NameInUse, Code::Internal],
+            access: "whoever has `control`".to_owned(),
+        })),
+    ];
+    outputs.extend(events().into_iter().map(Output::Event));
+    outputs
+}

@@ -25,7 +25,6 @@ pub struct Envelope {
 
 /// The five types of messages.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[expect(clippy::large_enum_variant, reason = "a message lives for a moment, and few exist at a time")]
 pub enum Body {
     /// `call.requested`: please do this.
     Requested(Request),

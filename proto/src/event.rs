@@ -15,7 +15,6 @@ use crate::status::{ForwardStatus, SessionState, SessionStatus, Status};
 /// `seq` counts the changes of one daemon run, from 1 on. A watcher that picks only some forwards
 /// sees gaps where the others changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[expect(clippy::large_enum_variant, reason = "a message lives for a moment, and few exist at a time")]
 pub enum StatusEvent {
     /// Everything as it was after change `seq`. Starts a watch, and follows a `Lagged`.
     Snapshot(Snapshot),

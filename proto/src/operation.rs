@@ -127,7 +127,6 @@ impl Operation {
 
 /// What a client gets.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[expect(clippy::large_enum_variant, reason = "a message lives for a moment, and few exist at a time")]
 pub enum Output {
     /// It was done and there is nothing to add. Answers `ping` and `shutdown`.
     Done,

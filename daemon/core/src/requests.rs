@@ -3,7 +3,9 @@
 use alknet_proto::operation::{MAX_ADDED_AT_ONCE, PAGE};
 use alknet_proto::spec::{MAX_TAGS, check_description};
 use alknet_proto::status::ForwardDetail;
-use alknet_proto::{Bind, Code, Destination, Fault, ForwardId, ForwardSpec, Operation, Output, Selector, Stage};
+use alknet_proto::{
+    Bind, Code, Destination, Fault, ForwardId, ForwardSpec, Forwarding, Operation, Output, Selector, Stage,
+};
 
 use crate::action::Action;
 use crate::calls::{Answer, PendingCall, Step, Work};
@@ -272,6 +274,11 @@ fn check(spec: &ForwardSpec) -> Result<(), Fault> {
         return invalid(
             "a remote forward cannot wait for its first connection: its listener is on the server".to_owned(),
         );
+    }
+    // What a client sends has not passed the parser of the command line.
+    let forwarding = Forwarding::parse(spec.forwarding.kind(), &spec.forwarding.spec());
+    if forwarding.as_ref() != Ok(&spec.forwarding) {
+        return invalid(forwarding.err().unwrap_or_else(|| "the forwarding is not one that can be written".to_owned()));
     }
     if MAX_TAGS < spec.tags.len() {
         return invalid(format!("a forward has at most {MAX_TAGS} tags, not {}", spec.tags.len()));

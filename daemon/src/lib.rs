@@ -2,7 +2,21 @@
 //!
 //! `ARCHITECTURE.md` beside this crate says which room is for what.
 
+pub mod start;
+
+pub mod daemon;
+pub mod perform;
+
 pub mod control;
-pub mod counters;
 pub mod forward;
 pub mod ssh;
+pub mod store;
+
+pub mod clock;
+pub mod config;
+pub mod counters;
+pub mod lock;
+pub mod logging;
+pub mod process;
+pub mod service;
+pub mod signals;

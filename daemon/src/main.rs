@@ -1,1 +1,7 @@
-fn main() {}
+//! The program alknetd.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    alknetd::start::main()
+}

@@ -223,7 +223,7 @@ pub struct SessionStatus {
 }
 
 /// What the two sides of a session agreed on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Algorithms {
     /// Key exchange.
     pub kex: String,

@@ -1,14 +1,26 @@
 //! A live, authenticated session, as the data plane sees it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use alknet_core::Epoch;
-use alknet_proto::{Bind, Reason, Target};
-use bytes::Bytes;
-use tokio::sync::watch;
+use alknet_proto::{Bind, Code, Reason, Stage, Target};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
+
+use super::channel::Channel;
+use super::failure;
+use super::handler::Handler;
+use super::remote::{AlreadyAsked, Arrival, Place, RemoteListener};
+use super::session::Session;
+
+/// How long the server may take to open a channel, which is mostly its own connecting to the target.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long the server may take to answer that it listens, or that it stopped.
+pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The live session of one destination, or `None` while there is none. Written by the attempt alone.
 pub type Links = watch::Receiver<Option<Arc<Link>>>;
@@ -18,9 +30,20 @@ pub struct Link {
     epoch: Epoch,
     counters: Arc<SessionCounters>,
     over: CancellationToken,
+    pub(super) session: Arc<Session>,
+    handle: Arc<russh::client::Handle<Handler>>,
 }
 
 impl Link {
+    pub(super) fn new(
+        epoch: Epoch,
+        counters: Arc<SessionCounters>,
+        session: Arc<Session>,
+        handle: Arc<russh::client::Handle<Handler>>,
+    ) -> Link {
+        Link { epoch, counters, over: session.over.clone(), session, handle }
+    }
+
     /// Which attempt it came from.
     pub fn epoch(&self) -> Epoch {
         self.epoch
@@ -38,122 +61,183 @@ impl Link {
 
     /// Opens a channel to `target`, as the server sees it. `originator` is told to the server.
     ///
-    /// Waits at most `OPEN_TIMEOUT` (15 s) and never delays another caller.
+    /// Waits at most [`OPEN_TIMEOUT`] (15 s) and never delays another caller. A channel that the server opens
+    /// after that is closed again.
     ///
     /// # Errors
     /// A [`Reason`] of stage `target` when the server could not or would not connect (`connection_refused`,
     /// `permission_denied`, `timed_out`, `unreachable`); the session stays usable. Stage `tcp` with
     /// `connection_lost` when the session is over.
     pub async fn open(&self, target: &Target, originator: (String, u16)) -> Result<Channel, Reason> {
-        let _ = (target, originator);
-        std::future::pending().await
+        let (answer, answered) = oneshot::channel();
+        // Ends with the server's answer or with the session. It outlives a caller who stops waiting, because
+        // the answer may be a channel that somebody has to close.
+        tokio::spawn(open_one(
+            self.handle.clone(),
+            self.session.clone(),
+            self.counters.clone(),
+            target.clone(),
+            originator,
+            answer,
+        ));
+        match tokio::time::timeout(OPEN_TIMEOUT, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(self.lost()),
+            Err(_) => Err(failure::target_timed_out(target)),
+        }
     }
 
     /// Asks the server to listen. Connections come out of the [`RemoteListener`].
     ///
-    /// Waits at most `FORWARD_TIMEOUT` (10 s).
+    /// Waits at most [`FORWARD_TIMEOUT`] (10 s). When the caller stops waiting, the server is told to stop too.
     ///
     /// # Errors
-    /// A [`Reason`] of stage `forward` with `remote_port_in_use`, `remote_forward_refused` or `timed_out`.
+    /// A [`Reason`] of stage `forward` with `remote_port_in_use`, `remote_forward_refused` or `timed_out`;
+    /// stage `tcp` with `connection_lost` when the session is over.
     pub async fn listen(self: &Arc<Self>, bind: &Bind) -> Result<RemoteListener, Reason> {
-        let _ = bind;
-        std::future::pending().await
+        let (answer, answered) = oneshot::channel();
+        // Ends like the task of `open`, and for the same reason outlives its caller: a listener that
+        // nobody takes is dropped, which tells the server.
+        tokio::spawn(listen_one(self.clone(), bind.clone(), answer));
+        match tokio::time::timeout(FORWARD_TIMEOUT, answered).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(_)) => Err(self.lost()),
+            Err(_) => Err(failure::listen_timed_out(bind)),
+        }
+    }
+
+    fn lost(&self) -> Reason {
+        let why = self.session.end().map_or_else(|| "the session is over".to_owned(), |reason| reason.message);
+        Reason::new(Stage::Tcp, Code::ConnectionLost, why)
+    }
+
+    /// Tells the server to stop listening and waits for its answer, at most [`FORWARD_TIMEOUT`].
+    pub(super) async fn stop_listening(self: Arc<Self>, place: Place) {
+        let stopping = async {
+            match &place {
+                Place::Tcp(address, port) => self.handle.cancel_tcpip_forward(address.clone(), u32::from(*port)).await,
+                Place::Unix(path) => self.handle.cancel_streamlocal_forward(path.clone()).await,
+            }
+        };
+        tokio::select! {
+            answer = tokio::time::timeout(FORWARD_TIMEOUT, stopping) => if !matches!(answer, Ok(Ok(()))) {
+                tracing::debug!(?place, "the server did not confirm that it stopped listening");
+            },
+            () = self.over.cancelled() => {}
+        }
+        self.session.remotes.forget(&place);
+    }
+
+    /// How long the server takes to answer. `None` when the session ended meanwhile.
+    pub(super) async fn ping(&self) -> Option<Duration> {
+        let asked = std::time::Instant::now();
+        let answered = self.handle.send_ping().await.is_ok() && !self.handle.is_closed();
+        answered.then(|| asked.elapsed())
+    }
+
+    /// Tells the server goodbye. Does not wait for an answer, but for the session to take the message.
+    pub(super) async fn say_goodbye(&self) {
+        // An error means that there is nobody left to tell.
+        let _ = self.handle.disconnect(russh::Disconnect::ByApplication, "", "").await;
     }
 }
 
-/// The server listens for us. Dropping it refuses every further connection at once.
-pub struct RemoteListener {}
-
-impl RemoteListener {
-    /// The port that the server listens on; `None` for a Unix socket.
-    pub fn port(&self) -> Option<u16> {
-        None
-    }
-
-    /// The next connection that the server accepted; `None` when the session is over. Cancel-safe.
-    pub async fn next(&mut self) -> Option<Incoming> {
-        std::future::pending().await
-    }
-
-    /// Asks the server to stop listening. Waits at most `FORWARD_TIMEOUT` (10 s).
-    pub async fn cancel(self) {}
+async fn open_one(
+    handle: Arc<russh::client::Handle<Handler>>,
+    session: Arc<Session>,
+    counters: Arc<SessionCounters>,
+    target: Target,
+    (originator, originator_port): (String, u16),
+    answer: oneshot::Sender<Result<Channel, Reason>>,
+) {
+    session.openings.begin(&target);
+    let opening = async {
+        match &target {
+            Target::Tcp(host, port) => {
+                let (port, originator_port) = (u32::from(*port), u32::from(originator_port));
+                handle.channel_open_direct_tcpip(host.clone(), port, originator, originator_port).await
+            }
+            Target::Unix(path) => handle.channel_open_direct_streamlocal(path.clone()).await,
+        }
+    };
+    let opened = tokio::select! {
+        biased;
+        opened = opening => opened,
+        () = session.over.cancelled() => Err(russh::Error::Disconnect),
+    };
+    let result = match opened {
+        Ok(channel) => Ok(Channel::new(channel, &session, &counters)),
+        Err(russh::Error::ChannelOpenFailure(why)) => {
+            let said = session.openings.description(&target).await;
+            Err(failure::target_refused(&target, &why, &said))
+        }
+        Err(_) => Err(Reason::new(Stage::Tcp, Code::ConnectionLost, "the session is over")),
+    };
+    session.openings.answered(&target);
+    // Nobody waits any more: dropping a channel closes it.
+    let _ = answer.send(result);
 }
 
-/// A connection that the server accepted for us and that waits for our answer. Dropping it refuses it.
-pub struct Incoming {}
-
-impl Incoming {
-    /// Who connected, as the server says.
-    pub fn originator(&self) -> (String, u16) {
-        (String::new(), 0)
-    }
-
-    /// Takes the connection.
-    ///
-    /// # Errors
-    /// When the session is over.
-    pub async fn accept(self) -> Result<Channel, Reason> {
-        std::future::pending().await
-    }
-
-    /// Tells the server that the target could not be reached.
-    pub fn refuse(self) {}
+async fn listen_one(link: Arc<Link>, bind: Bind, answer: oneshot::Sender<Result<RemoteListener, Reason>>) {
+    let over = link.over.clone();
+    let listening = async {
+        match &bind {
+            Bind::Tcp(address, 0) => listen_at_a_free_port(&link, wire_address(address.as_str()), &bind).await,
+            Bind::Tcp(address, port) => {
+                listen_at(&link, Place::Tcp(wire_address(address.as_str()).to_owned(), *port), &bind).await
+            }
+            Bind::Unix(path) => listen_at(&link, Place::Unix(path.clone()), &bind).await,
+        }
+    };
+    let result = tokio::select! {
+        biased;
+        result = listening => result,
+        () = over.cancelled() => return,
+    };
+    let result = result.map(|(place, arrivals)| RemoteListener::new(link, place, arrivals));
+    let _ = answer.send(result);
 }
 
-/// An open channel. Dropping both halves closes it; without [`ChannelWriter::finish`] that is a cut, not an end.
-pub struct Channel {}
-
-impl Channel {
-    /// Reading and writing go on side by side.
-    pub fn split(self) -> (ChannelReader, ChannelWriter) {
-        (ChannelReader {}, ChannelWriter {})
-    }
+/// OpenSSH's word for «all addresses» in a request is the empty one.
+fn wire_address(address: &str) -> &str {
+    if address == "*" { "" } else { address }
 }
 
-/// What comes out of a channel.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Received {
-    /// Bytes, never empty.
-    Data(Bytes),
-    /// The other side has sent everything; it may still read.
-    Eof,
-    /// The channel was closed, or the session is over. Without an `Eof` before it, something is missing.
-    Closed,
-}
+type Standing = (Place, mpsc::Receiver<Arrival>);
 
-/// The side of a channel that is read.
-pub struct ChannelReader {}
-
-impl ChannelReader {
-    /// Waits for what comes next. After `Closed` it is `Closed` for ever. Cancel-safe.
-    pub async fn next(&mut self) -> Received {
-        std::future::pending().await
+/// Reserves the place before the server is asked, so that its first connection finds a listener.
+async fn listen_at(link: &Arc<Link>, place: Place, bind: &Bind) -> Result<Standing, Reason> {
+    let remotes = &link.session.remotes;
+    let arrivals = match remotes.reserve(&place).await {
+        Ok(arrivals) => arrivals,
+        Err(AlreadyAsked) => return Err(failure::remote_port_in_use(bind)),
+    };
+    let answer = match &place {
+        // A port that was named is not repeated in the answer: russh says 0.
+        Place::Tcp(address, port) => link.handle.tcpip_forward(address.clone(), u32::from(*port)).await.map(|_| ()),
+        Place::Unix(path) => link.handle.streamlocal_forward(path.clone()).await,
+    };
+    match answer {
+        Ok(()) => Ok((place, arrivals)),
+        Err(error) => {
+            remotes.forget(&place);
+            Err(failure::listen_refused(bind, &error))
+        }
     }
 }
 
-/// The side of a channel that is written.
-pub struct ChannelWriter {}
-
-/// The channel was closed by the server, or the session is over: what was written may be lost.
-#[derive(Debug, PartialEq, Eq)]
-pub struct ChannelClosed;
-
-impl ChannelWriter {
-    /// Writes all of `data`, waiting for the server's window; never for ever on a dead channel or session.
-    /// Not cancel-safe: part of the data may have been sent.
-    ///
-    /// # Errors
-    /// When the channel or the session is over.
-    pub async fn write(&mut self, data: Bytes) -> Result<(), ChannelClosed> {
-        let _ = data;
-        std::future::pending().await
-    }
-
-    /// Says that everything was sent.
-    ///
-    /// # Errors
-    /// When the channel or the session is over.
-    pub async fn finish(&mut self) -> Result<(), ChannelClosed> {
-        std::future::pending().await
+async fn listen_at_a_free_port(link: &Arc<Link>, address: &str, bind: &Bind) -> Result<Standing, Reason> {
+    let remotes = &link.session.remotes;
+    remotes.asks_for_a_free_port(address);
+    let answer = link.handle.tcpip_forward(address, 0).await;
+    let port = answer.as_ref().ok().and_then(|port| u16::try_from(*port).ok()).filter(|port| *port != 0);
+    match (remotes.got_a_free_port(address, port), port, answer) {
+        (Some(arrivals), Some(port), _) => Ok((Place::Tcp(address.to_owned(), port), arrivals)),
+        (_, _, Err(error)) => Err(failure::listen_refused(bind, &error)),
+        (_, _, Ok(_)) => Err(Reason::new(
+            Stage::Forward,
+            Code::RemoteForwardRefused,
+            "the server listens at a free port and does not say which",
+        )),
     }
 }

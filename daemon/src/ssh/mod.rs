@@ -2,6 +2,27 @@
 //!
 //! `attempt` brings a session up and says when it is over; what the rest of the daemon sees of it is a [`Link`].
 
+pub mod attempt;
+mod auth;
+pub mod channel;
+mod config;
+mod failure;
+mod handler;
+mod handshake;
+mod host_key;
+mod known_hosts;
 pub mod link;
+mod opening;
+mod pattern;
+pub mod remote;
+mod session;
+pub mod settings;
+mod transport;
+mod wire;
 
-pub use link::{Channel, ChannelReader, ChannelWriter, Incoming, Link, Links, Received, RemoteListener};
+
+pub use attempt::Attempt;
+pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received};
+pub use link::{Link, Links};
+pub use remote::{Incoming, RemoteListener};
+pub use settings::Settings;

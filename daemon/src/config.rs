@@ -1,0 +1,144 @@
+//! The daemon's own configuration: a small file that a person writes and no program does.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alknet_proto::{Code, Fault, Stage};
+use serde::Deserialize;
+
+use crate::logging::{Format, Level};
+
+/// What the file may say; each setting has a default, so that the file may be missing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How much is logged: error, warn, info (default), debug or trace.
+    pub log_level: Option<Level>,
+    /// How it is written: text, json or journal. Default: the journal under systemd, else text.
+    pub log_format: Option<Format>,
+    /// How long open connections may go on when the daemon stops, in seconds. Default 5.
+    stop_grace_seconds: Option<u64>,
+    /// How long a server may be silent before it is asked whether it is there, in seconds. Default 15.
+    keepalive_interval_seconds: Option<u64>,
+    /// How many such questions may stay unanswered. Default 3.
+    keepalive_count: Option<u32>,
+}
+
+/// The longest time that a setting may be, so that sums of them make sense.
+const MAX_SECONDS: u64 = 86_400;
+
+impl Config {
+    /// Reads the file. `is_asked_for`: a person named it, so it has to be there.
+    ///
+    /// # Errors
+    /// `invalid_config` with file and line.
+    pub fn load(path: &Path, is_asked_for: bool) -> Result<Config, Fault> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_asked_for => return Ok(Config::default()),
+            Err(error) => return Err(fault(format!("cannot read {}: {error}", path.display()))),
+        };
+        let config: Config = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = 1 + before.matches('\n').count();
+            fault(format!("cannot use {}:{line}: {}", path.display(), error.message()))
+        })?;
+        config.check().map_err(|problem| fault(format!("cannot use {}: {problem}", path.display())))?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let seconds = [
+            ("stop_grace_seconds", self.stop_grace_seconds),
+            ("keepalive_interval_seconds", self.keepalive_interval_seconds),
+        ];
+        for (name, value) in seconds {
+            if value.is_some_and(|value| MAX_SECONDS < value) {
+                return Err(format!("{name} is at most {MAX_SECONDS}"));
+            }
+        }
+        if self.keepalive_interval_seconds == Some(0) || self.keepalive_count == Some(0) {
+            return Err("without keepalive a dead server is never noticed; 1 is the least".to_owned());
+        }
+        if self.keepalive_count.is_some_and(|count| 100 < count) {
+            return Err("keepalive_count is at most 100".to_owned());
+        }
+        Ok(())
+    }
+
+    /// How long open connections may go on when the daemon stops.
+    pub fn stop_grace(&self) -> Duration {
+        Duration::from_secs(self.stop_grace_seconds.unwrap_or(5))
+    }
+
+    /// How long a server may be silent before it is asked whether it is there.
+    pub fn keepalive_interval(&self) -> Duration {
+        Duration::from_secs(self.keepalive_interval_seconds.unwrap_or(15))
+    }
+
+    /// How many such questions may stay unanswered.
+    pub fn keepalive_count(&self) -> u32 {
+        self.keepalive_count.unwrap_or(3)
+    }
+}
+
+fn fault(message: String) -> Fault {
+    Fault::new(Code::InvalidConfig, message)
+        .at(Stage::Config)
+        .with_hint("the README lists the settings with their units and defaults")
+}
+
+/// Where the daemon's own files are.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// The folder of the rules.
+    pub state_dir: PathBuf,
+}
+
+impl Places {
+    /// The places that this system has for a user's files.
+    pub fn of_user() -> Option<Places> {
+        let project = directories::ProjectDirs::from("", "", "alknet")?;
+        let config = project.config_dir().join("config.toml");
+        // Where the system knows no folder for state, data is the next best.
+        let state_dir = project.state_dir().unwrap_or_else(|| project.data_local_dir()).to_owned();
+        Some(Places { config, state_dir })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(&path, true).map_err(|fault| fault.message.replace(&path.display().to_string(), "FILE"))
+    }
+
+    #[test]
+    fn a_missing_file_is_fine_unless_somebody_named_it() {
+        let missing = Path::new("/nonexistent/config.toml");
+        assert_eq!(Config::load(missing, false).ok(), Some(Config::default()));
+        assert!(Config::load(missing, true).is_err());
+    }
+
+    #[test]
+    fn a_problem_names_file_and_line() {
+        assert!(load("\n\nkeepalive_cuont = 3\n").unwrap_err().starts_with("cannot use FILE:3: unknown field"));
+        assert!(load("log_level = \"loud\"").unwrap_err().starts_with("cannot use FILE:1: "));
+        assert!(load("keepalive_count = 0").unwrap_err().contains("1 is the least"));
+        assert!(load("stop_grace_seconds = -1").is_err());
+    }
+
+    #[test]
+    fn settings_are_read() {
+        let config = load("keepalive_interval_seconds = 1\nkeepalive_count = 2\nlog_level = \"debug\"\n").unwrap();
+        assert_eq!(config.keepalive_interval(), Duration::from_secs(1));
+        assert_eq!(config.keepalive_count(), 2);
+        assert_eq!(config.stop_grace(), Duration::from_secs(5));
+    }
+}

@@ -1,0 +1,271 @@
+//! Doing what the core decided: one match arm per action, and none of them waits.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
+use alknet_proto::{
+    Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionStatus, Stage, StatusEvent,
+};
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::control::Clients;
+use crate::counters::{ForwardCounters, SessionCounters};
+use crate::forward::Listener;
+use crate::ssh::attempt::Attempt;
+use crate::ssh::{Link, Settings};
+
+/// Owns what the tasks need and how to end them.
+pub struct Performer {
+    forwards: HashMap<ForwardId, Forward>,
+    sessions: HashMap<Destination, Session>,
+    clients: Clients,
+    rules: watch::Sender<Option<SavedRules>>,
+    inbox: mpsc::Sender<Event>,
+    /// How attempts that start from now on connect.
+    pub settings: Arc<Settings>,
+    /// Listeners, their connections, and attempts; a stop waits for them.
+    listeners: TaskTracker,
+    attempts: TaskTracker,
+}
+
+/// The task that listens for a forward, or listened last.
+#[derive(Default)]
+struct Forward {
+    counters: Arc<ForwardCounters>,
+    listener: Option<RunningListener>,
+}
+
+struct RunningListener {
+    epoch: Epoch,
+    stop: CancellationToken,
+    cut: CancellationToken,
+}
+
+/// The attempt that goes to a destination, or went last.
+struct Session {
+    counters: Arc<SessionCounters>,
+    link: watch::Sender<Option<Arc<Link>>>,
+    attempt: Option<(Epoch, CancellationToken)>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Session { counters: Arc::default(), link: watch::Sender::new(None), attempt: None }
+    }
+}
+
+impl Performer {
+    /// Nothing runs yet.
+    pub fn new(
+        settings: Settings,
+        clients: Clients,
+        rules: watch::Sender<Option<SavedRules>>,
+        inbox: mpsc::Sender<Event>,
+    ) -> Self {
+        Performer {
+            forwards: HashMap::new(),
+            sessions: HashMap::new(),
+            clients,
+            rules,
+            inbox,
+            settings: Arc::new(settings),
+            listeners: TaskTracker::new(),
+            attempts: TaskTracker::new(),
+        }
+    }
+
+    /// Does one thing. `Stop` is the caller's.
+    pub fn perform(&mut self, action: Action) {
+        match action {
+            Action::Listen(listen) => self.listen(listen),
+            Action::Close { forward, epoch } => {
+                let running = self.forwards.get(&forward).and_then(|forward| forward.listener.as_ref());
+                if let Some(running) = running.filter(|running| running.epoch == epoch) {
+                    running.stop.cancel();
+                    running.cut.cancel();
+                }
+            }
+            Action::Connect { destination, epoch, accept_new } => self.connect(destination, epoch, accept_new),
+            Action::Disconnect { destination, epoch } => {
+                let attempt = self.sessions.get(&destination).and_then(|session| session.attempt.as_ref());
+                if let Some((_, cancel)) = attempt.filter(|(current, _)| *current == epoch) {
+                    cancel.cancel();
+                }
+            }
+            Action::Save(rules) => {
+                self.rules.send_replace(Some(rules));
+            }
+            Action::Reply { call, result } => {
+                let result = result.map(|output| self.with_counters(output));
+                self.clients.reply(call, result);
+            }
+            Action::Publish { call, event } => {
+                let event = self.event_with_counters(event);
+                self.clients.publish(call, event);
+            }
+            Action::ForgetForward(forward) => {
+                self.forwards.remove(&forward);
+            }
+            Action::ForgetSession(destination) => {
+                self.sessions.remove(&destination);
+            }
+            Action::Stop => {}
+        }
+    }
+
+    fn listen(&mut self, listen: Listen) {
+        let session = self.sessions.entry(listen.destination.clone()).or_default();
+        let forward = self.forwards.entry(listen.forward).or_default();
+        let running =
+            RunningListener { epoch: listen.epoch, stop: CancellationToken::new(), cut: CancellationToken::new() };
+        let (id, epoch) = (listen.forward, listen.epoch);
+        let listener = Listener {
+            listen,
+            links: session.link.subscribe(),
+            counters: forward.counters.clone(),
+            inbox: self.inbox.clone(),
+            stop: running.stop.clone(),
+            cut: running.cut.clone(),
+        };
+        if let Some(earlier) = forward.listener.replace(running) {
+            earlier.stop.cancel();
+            earlier.cut.cancel();
+        }
+        let task = self.listeners.spawn(listener.run());
+        // A listener that panics must not leave a rule that looks alive.
+        let inbox = self.inbox.clone();
+        self.listeners.spawn(async move {
+            if let Err(panic) = task.await {
+                tracing::error!(forward = %id, %panic, "listener ended by a defect");
+                let reason = Reason::new(Stage::Bind, Code::Internal, "the listener ended by a defect of alknetd");
+                let _ = inbox.send(Event::ListenerRefused { forward: id, epoch, reason }).await;
+            }
+        });
+    }
+
+    fn connect(&mut self, destination: Destination, epoch: Epoch, accept_new: bool) {
+        let session = self.sessions.entry(destination.clone()).or_default();
+        let cancel = CancellationToken::new();
+        let attempt = Attempt {
+            destination,
+            epoch,
+            accept_new,
+            settings: self.settings.clone(),
+            link: session.link.clone(),
+            counters: session.counters.clone(),
+            inbox: self.inbox.clone(),
+            cancel: cancel.clone(),
+        };
+        if let Some((_, earlier)) = session.attempt.replace((epoch, cancel)) {
+            earlier.cancel();
+        }
+        self.attempts.spawn(attempt.run());
+    }
+
+    /// Closes every listener; connections that are open may go on until [`Performer::cut`].
+    pub fn stop_listening(&self) {
+        self.running().for_each(|running| running.stop.cancel());
+        self.listeners.close();
+    }
+
+    /// Waits until no listener and no connection is left.
+    pub async fn drained(&self) {
+        self.listeners.wait().await;
+    }
+
+    /// Resets what is still open and ends every session; waits at most `limit` for the goodbyes.
+    pub async fn cut(&mut self, limit: Duration) {
+        self.running().for_each(|running| running.cut.cancel());
+        for session in self.sessions.values() {
+            if let Some((_, cancel)) = &session.attempt {
+                cancel.cancel();
+            }
+        }
+        self.attempts.close();
+        let all = async {
+            self.attempts.wait().await;
+            self.listeners.wait().await;
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("some sessions did not end in time");
+        }
+    }
+
+    fn running(&self) -> impl Iterator<Item = &RunningListener> {
+        self.forwards.values().filter_map(|forward| forward.listener.as_ref())
+    }
+
+    /// Tells clients that the daemon ends, and closes their connections.
+    pub async fn close_clients(&self) {
+        let fault = Fault::new(Code::DaemonStopping, "the daemon is stopping");
+        self.clients.close_all(fault).await;
+    }
+
+    /// Answers a request that the model has no part in.
+    pub fn reply(&self, call: alknet_core::Call, result: Result<Output, Fault>) {
+        self.clients.reply(call, result);
+    }
+
+    /// The model leaves counters at zero; whoever counts fills them in.
+    fn with_counters(&self, output: Output) -> Output {
+        match output {
+            Output::Added { mut forwards, notices } => {
+                forwards.iter_mut().for_each(|forward| self.count_forward(forward));
+                Output::Added { forwards, notices }
+            }
+            Output::Forwards { mut forwards, more } => {
+                forwards.iter_mut().for_each(|forward| self.count_forward(forward));
+                Output::Forwards { forwards, more }
+            }
+            Output::Forward(mut detail) => {
+                self.count_forward(&mut detail.forward);
+                Output::Forward(detail)
+            }
+            Output::Sessions { mut sessions, more } => {
+                sessions.iter_mut().for_each(|session| self.count_session(session));
+                Output::Sessions { sessions, more }
+            }
+            Output::Event(event) => Output::Event(self.event_with_counters(event)),
+            output @ (Output::Done
+            | Output::Daemon(_)
+            | Output::Changed(_)
+            | Output::Destinations(_)
+            | Output::Services(_)
+            | Output::Schema(_)) => output,
+        }
+    }
+
+    fn event_with_counters(&self, mut event: StatusEvent) -> StatusEvent {
+        match &mut event {
+            StatusEvent::Snapshot(snapshot) => {
+                snapshot.forwards.iter_mut().for_each(|forward| self.count_forward(forward));
+                snapshot.sessions.iter_mut().for_each(|session| self.count_session(session));
+            }
+            StatusEvent::ForwardAdded(added) => self.count_forward(&mut added.forward),
+            StatusEvent::ForwardRemoved(_)
+            | StatusEvent::ForwardStatus(_)
+            | StatusEvent::SessionStatus(_)
+            | StatusEvent::Heartbeat(_)
+            | StatusEvent::Lagged(_) => {}
+        }
+        event
+    }
+
+    fn count_forward(&self, forward: &mut ForwardStatus) {
+        if let Some(counted) = self.forwards.get(&forward.id) {
+            forward.stats = counted.counters.read();
+        }
+    }
+
+    fn count_session(&self, session: &mut SessionStatus) {
+        if let Some(counted) = self.sessions.get(&session.destination) {
+            session.channels = counted.counters.channels();
+            session.round_trip_ms = counted.counters.round_trip_ms();
+            (session.bytes_sent, session.bytes_received) = counted.counters.bytes();
+        }
+    }
+}

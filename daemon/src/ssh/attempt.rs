@@ -1,0 +1,181 @@
+//! One attempt: brings a session up, holds it, and says when it is over.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alknet_core::{Epoch, Event, Peer};
+use alknet_proto::{Code, Destination, Reason, Stage};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::counters::SessionCounters;
+
+use super::config::{self, Server};
+use super::failure::place;
+use super::handshake::shake_hands;
+use super::host_key::{Judge, Question};
+use super::link::Link;
+use super::session::Session;
+use super::settings::Settings;
+use super::{auth, transport};
+
+/// How long a goodbye may take before the connection is cut.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One try to connect, and the session that comes of it.
+pub struct Attempt {
+    /// Where it goes.
+    pub destination: Destination,
+    /// Its number; its news carries it.
+    pub epoch: Epoch,
+    /// Store the host key of a server that is not known yet.
+    pub accept_new: bool,
+    /// How to connect.
+    pub settings: Arc<Settings>,
+    /// Where the live session is put, and taken away when it is over.
+    pub link: watch::Sender<Option<Arc<Link>>>,
+    /// What the destination's session carries, over all reconnects.
+    pub counters: Arc<SessionCounters>,
+    /// Where its news goes.
+    pub inbox: mpsc::Sender<Event>,
+    /// Ends the attempt or the session, in whatever phase it is.
+    pub cancel: CancellationToken,
+}
+
+impl Attempt {
+    /// Connects, logs in, and stays until the session is over or is cancelled.
+    ///
+    /// Reports `Connected` at most once and then `Lost` exactly once, with code `disconnected` when it was
+    /// cancelled. By then the link is taken away and every relay on it was told. A panic counts as a loss.
+    pub async fn run(self) {
+        let session = Arc::new(Session::default());
+        let cut = CancellationToken::new();
+        let (destination, epoch) = (self.destination.clone(), self.epoch);
+        let (links, inbox) = (self.link.clone(), self.inbox.clone());
+        // Its handle is awaited right here, so it ends before this does.
+        let living = tokio::spawn(self.live(session.clone(), cut.clone()));
+        let reason = living.await.unwrap_or_else(|panic| {
+            tracing::error!(session = %destination, epoch = epoch.0, %panic, "session ended by a defect");
+            Reason::new(Stage::Tcp, Code::Internal, "the session ended by a defect of alknetd")
+        });
+        take_away(&links, epoch);
+        session.over.cancel();
+        cut.cancel();
+        // Nobody listens while the daemon ends.
+        let _ = inbox.send(Event::Lost { destination, epoch, reason }).await;
+    }
+
+    async fn live(self, session: Arc<Session>, cut: CancellationToken) -> Reason {
+        let connected = tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => return cancelled(),
+            connected = self.connect(&session, &cut) => connected,
+        };
+        let (link, peer) = match connected {
+            Ok(connected) => connected,
+            Err(reason) => return reason,
+        };
+        self.link.send_replace(Some(link.clone()));
+        let event = Event::Connected { destination: self.destination.clone(), epoch: self.epoch, peer };
+        let _ = self.inbox.send(event).await;
+
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => {
+                take_away(&self.link, self.epoch);
+                session.over.cancel();
+                // The server may be gone: then there is nobody to be polite to.
+                let _ = timeout(GOODBYE_TIMEOUT, link.say_goodbye()).await;
+                cancelled()
+            }
+            () = session.over.cancelled() => {
+                let lost = || Reason::new(Stage::Tcp, Code::ConnectionLost, "the connection to the server was lost");
+                session.end().unwrap_or_else(lost)
+            }
+            reason = self.keep_asking(&link) => reason,
+        }
+    }
+
+    async fn connect(&self, session: &Arc<Session>, cut: &CancellationToken) -> Result<(Arc<Link>, Peer), Reason> {
+        let server = self.resolve().await?;
+        let name = place(&server.host, server.port);
+        let question = Question {
+            host: server.host.clone(),
+            port: server.port,
+            user_files: server.user_known_hosts.clone(),
+            global_files: server.global_known_hosts.clone(),
+            accept_new: server.accept_new || self.accept_new,
+        };
+        let judge = unblocked(move || Judge::read(question)).await?;
+        let connect_timeout = server.connect_timeout.unwrap_or(transport::CONNECT_TIMEOUT);
+        let silence = self.settings.silence();
+        let (stream, address) = transport::connect(&server.host, server.port, connect_timeout, silence).await?;
+        let mut handle = shake_hands(stream, &name, judge.clone(), session, cut.clone(), &self.settings).await?;
+        if let Some(key) = judge.first_key() {
+            unblocked(move || judge.store(&key)).await?;
+        }
+        auth::log_in(&mut handle, &server, session).await?;
+        let link = Link::new(self.epoch, self.counters.clone(), session.clone(), Arc::new(handle));
+        Ok((Arc::new(link), peer(session, address, server.user)))
+    }
+
+    async fn resolve(&self) -> Result<Server, Reason> {
+        let (destination, settings) = (self.destination.clone(), self.settings.clone());
+        unblocked(move || config::resolve(&destination, &settings)).await
+    }
+
+    /// Measures the round trip now and then. Returns when the server stopped answering: russh's own keepalive
+    /// does not notice that while its loop is busy with a channel that nobody reads or a socket that is full.
+    async fn keep_asking(&self, link: &Link) -> Reason {
+        let (interval, count) = (self.settings.keepalive_interval, self.settings.keepalive_count);
+        // From the last answer on, at most interval × count passes until the end of the session.
+        let patience = interval * count.saturating_sub(1).max(1);
+        loop {
+            match timeout(patience, link.ping()).await {
+                Ok(Some(round_trip)) => self.counters.set_round_trip(round_trip),
+                // The session is over, and its own end says why.
+                Ok(None) => std::future::pending().await,
+                Err(_) => {
+                    let message = format!("the server has not answered for {} s", (interval * count).as_secs_f64());
+                    return Reason::new(Stage::Tcp, Code::KeepaliveLost, message);
+                }
+            }
+            tokio::time::sleep(interval).await;
+        }
+    }
+}
+
+fn peer(session: &Session, address: SocketAddr, user: String) -> Peer {
+    let learned = session.learned();
+    let (server_version, algorithms) = match learned {
+        Some(learned) => (learned.server_version, learned.algorithms),
+        None => Default::default(),
+    };
+    Peer { address: address.to_string(), user, server_version, algorithms }
+}
+
+/// A later attempt may have put its own link there already.
+fn take_away(links: &watch::Sender<Option<Arc<Link>>>, epoch: Epoch) {
+    links.send_if_modified(|link| {
+        let is_ours = link.as_ref().is_some_and(|link| link.epoch() == epoch);
+        if is_ours {
+            *link = None;
+        }
+        is_ours
+    });
+}
+
+/// Reads files where it holds up nobody.
+async fn unblocked<T: Send + 'static>(
+    read: impl FnOnce() -> Result<T, Reason> + Send + 'static,
+) -> Result<T, Reason> {
+    tokio::task::spawn_blocking(read).await.unwrap_or_else(|panic| {
+        Err(Reason::new(Stage::LocalIo, Code::Internal, format!("reading files ended by a defect: {panic}")))
+    })
+}
+
+fn cancelled() -> Reason {
+    Reason::new(Stage::Tcp, Code::Disconnected, "the session was ended here")
+}

@@ -1,0 +1,280 @@
+//! Logging in: which credentials are offered, in which order, and what a refusal means.
+
+mod keys;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use alknet_proto::{Code, Reason, Stage};
+use russh::client::{AuthResult, Handle};
+use russh::keys::agent::AgentIdentity;
+use russh::keys::agent::client::{AgentClient, AgentStream};
+use russh::keys::ssh_key::public::KeyData;
+use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKey};
+use russh::{MethodKind, MethodSet};
+
+use super::config::Server;
+use super::failure::place;
+use super::handler::Handler;
+use super::host_key::name_of_key;
+use super::session::Session;
+use keys::KeyFile;
+
+/// For all credentials together; a person who has to touch a key needs some of it.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long the agent may take to say which keys it has.
+const AGENT_TIMEOUT: Duration = Duration::from_secs(5);
+
+type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
+
+/// Logs in with the keys of the agent and of files, each offered once.
+///
+/// # Errors
+/// Stage `auth`: `auth_refused` when the server takes none of them, `needs_input` when a person has to unlock a key or
+/// answer something, `timed_out` after 20 s. `connection_lost` when the server went away meanwhile.
+pub(super) async fn log_in(handle: &mut Handle<Handler>, server: &Server, session: &Session) -> Result<(), Reason> {
+    let mut login = Login { handle, server, session, offered: Vec::new(), notes: Vec::new(), seen: Vec::new(), methods: None };
+    match tokio::time::timeout(LOGIN_TIMEOUT, login.run()).await {
+        Ok(result) => result,
+        Err(_) => {
+            let message = format!("{} did not finish the login within {} s", login.who(), LOGIN_TIMEOUT.as_secs());
+            Err(Reason::new(Stage::Auth, Code::TimedOut, message))
+        }
+    }
+}
+
+/// One login, from the first key to the last.
+struct Login<'a> {
+    handle: &'a mut Handle<Handler>,
+    server: &'a Server,
+    session: &'a Session,
+    /// What the server has refused, for the message.
+    offered: Vec<String>,
+    /// What could not be offered, and why.
+    notes: Vec<String>,
+    /// No key is offered twice.
+    seen: Vec<KeyData>,
+    /// What the server said it would take.
+    methods: Option<MethodSet>,
+}
+
+/// Whether the next key may be tried.
+enum Answer {
+    LoggedIn,
+    NotThisKey,
+    NoKeyAtAll,
+}
+
+impl Login<'_> {
+    async fn run(&mut self) -> Result<(), Reason> {
+        let paths = self.server.keys.clone();
+        let names_keys = self.server.names_keys;
+        let files = tokio::task::spawn_blocking(move || keys::read_all(&paths, names_keys)).await.unwrap_or_default();
+        if let Answer::LoggedIn = self.with_agent(&files).await? {
+            return Ok(());
+        }
+        let mut locked = None;
+        for file in files {
+            match file {
+                KeyFile::Usable { path, key } => {
+                    if !self.is_new(key.public_key()) || !self.may_use_keys() {
+                        continue;
+                    }
+                    let name = format!("{} ({})", name_of_key(key.public_key()), path.display());
+                    let hash = if key.algorithm().is_rsa() { self.rsa_hash().await } else { None };
+                    let key = PrivateKeyWithHashAlg::new(Arc::new(*key), hash);
+                    let result = self.handle.authenticate_publickey(&self.server.user, key).await;
+                    match self.answered(result.map_err(|error| error.to_string()), name)? {
+                        Answer::LoggedIn => return Ok(()),
+                        Answer::NotThisKey | Answer::NoKeyAtAll => {}
+                    }
+                }
+                KeyFile::Locked { path, public } => {
+                    // The agent may have offered it already.
+                    if public.is_none_or(|key| !self.seen.contains(key.key_data())) {
+                        locked.get_or_insert(path);
+                    }
+                }
+                KeyFile::Unusable { note } => self.notes.push(note),
+            }
+        }
+        match locked {
+            Some(path) => Err(Reason::new(
+                Stage::Auth,
+                Code::NeedsInput,
+                format!("the key {} has a passphrase{}", path.display(), self.besides()),
+            )
+            .with_hint(format!("ssh-add {}, then: alknetctl retry", path.display()))),
+            None => Err(self.refused()),
+        }
+    }
+
+    async fn with_agent(&mut self, files: &[KeyFile]) -> Result<Answer, Reason> {
+        let Some(path) = self.server.agent.clone() else { return Ok(Answer::NotThisKey) };
+        let asked = tokio::time::timeout(AGENT_TIMEOUT, async {
+            let mut agent = connect_agent(&path).await?;
+            let identities = agent.request_identities().await?;
+            Ok::<_, russh::keys::Error>((agent, identities))
+        });
+        let (mut agent, identities) = match asked.await {
+            Ok(Ok(asked)) => asked,
+            Ok(Err(error)) => {
+                self.notes.push(format!("the agent at {} cannot be asked: {error}", path.display()));
+                return Ok(Answer::NotThisKey);
+            }
+            Err(_) => {
+                self.notes.push(format!("the agent at {} does not answer", path.display()));
+                return Ok(Answer::NotThisKey);
+            }
+        };
+        let is_named = |identity: &AgentIdentity| files.iter().any(|file| file.is(&identity.public_key()));
+        // As OpenSSH: keys that the configuration names come first, and alone if it says so.
+        let (mut chosen, others): (Vec<_>, Vec<_>) = identities.into_iter().partition(is_named);
+        if !self.server.only_these_keys {
+            chosen.extend(others);
+        }
+        for identity in chosen {
+            match self.with_identity(&mut agent, identity).await? {
+                Answer::NotThisKey => {}
+                end @ (Answer::LoggedIn | Answer::NoKeyAtAll) => return Ok(end),
+            }
+        }
+        Ok(Answer::NotThisKey)
+    }
+
+    async fn with_identity(&mut self, agent: &mut Agent, identity: AgentIdentity) -> Result<Answer, Reason> {
+        let public = identity.public_key().into_owned();
+        let is_certificate = matches!(identity, AgentIdentity::Certificate { .. });
+        // A certificate and its bare key are two credentials.
+        if !is_certificate && !self.is_new(&public) || !self.may_use_keys() {
+            return Ok(Answer::NotThisKey);
+        }
+        let hash = if public.algorithm().is_rsa() { self.rsa_hash().await } else { None };
+        let user = self.server.user.clone();
+        let what = if is_certificate { "agent, certificate" } else { "agent" };
+        let name = format!("{} ({what})", name_of_key(&public));
+        let result = match identity {
+            AgentIdentity::PublicKey { key, .. } => {
+                self.handle.authenticate_publickey_with(user, key, hash, agent).await
+            }
+            AgentIdentity::Certificate { certificate, .. } => {
+                self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
+            }
+        };
+        self.answered(result.map_err(|error| error.to_string()), name)
+    }
+
+    /// What the server answered to the credential `name`.
+    fn answered(&mut self, result: Result<AuthResult, String>, name: String) -> Result<Answer, Reason> {
+        match result {
+            Ok(AuthResult::Success) => Ok(Answer::LoggedIn),
+            Ok(AuthResult::Failure { partial_success: true, remaining_methods }) => {
+                let message = format!(
+                    "{} accepts {name} and asks for more: {}",
+                    self.who(),
+                    method_names(&remaining_methods)
+                );
+                Err(Reason::new(Stage::Auth, Code::NeedsInput, message)
+                    .with_hint("a second factor cannot be given yet; allow the key alone on the server"))
+            }
+            Ok(AuthResult::Failure { remaining_methods, .. }) if remaining_methods.is_empty() && self.is_over() => {
+                self.offered.push(name);
+                Err(self.cut_short())
+            }
+            Ok(AuthResult::Failure { remaining_methods, .. }) => {
+                self.offered.push(name);
+                let goes_on = remaining_methods.contains(&MethodKind::PublicKey);
+                self.methods = Some(remaining_methods);
+                Ok(if goes_on { Answer::NotThisKey } else { Answer::NoKeyAtAll })
+            }
+            Err(_) if self.is_over() => {
+                self.offered.push(name);
+                Err(self.cut_short())
+            }
+            Err(error) => {
+                // The agent did not sign: a key that was not touched, or a locked agent.
+                self.notes.push(format!("{name} was not signed with: {error}"));
+                Ok(Answer::NotThisKey)
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.handle.is_closed() || self.session.over.is_cancelled()
+    }
+
+    /// The connection ended within the login.
+    fn cut_short(&self) -> Reason {
+        let Some(mut end) = self.session.end() else {
+            let message = format!("{} closed the connection during the login", self.who());
+            return Reason::new(Stage::Auth, Code::ConnectionLost, message);
+        };
+        if end.message.contains("Too many authentication failures") {
+            let mut refused = self.refused();
+            refused.message.push_str(" (the server allows no more tries)");
+            refused.hint = Some("name the right key with IdentityFile and IdentitiesOnly in ~/.ssh/config".to_owned());
+            return refused;
+        }
+        end.stage = Stage::Auth;
+        end
+    }
+
+    fn refused(&self) -> Reason {
+        if self.offered.is_empty() {
+            let message = format!("there is no key to log in to {} with{}", self.who(), self.besides());
+            return Reason::new(Stage::Auth, Code::AuthRefused, message)
+                .with_hint("ssh-add a key, or name one with IdentityFile in ~/.ssh/config; then: alknetctl retry");
+        }
+        let takes = match &self.methods {
+            Some(methods) if !methods.is_empty() => format!("; it takes {}", method_names(methods)),
+            _ => String::new(),
+        };
+        let message = format!("{} refuses the login with {}{takes}{}", self.who(), self.offered.join(", "), self.besides());
+        Reason::new(Stage::Auth, Code::AuthRefused, message)
+            .with_hint("check the user name, and that the key is in authorized_keys there; then: alknetctl retry")
+    }
+
+    /// What else there was, for the message.
+    fn besides(&self) -> String {
+        if self.notes.is_empty() { String::new() } else { format!(" ({})", self.notes.join("; ")) }
+    }
+
+    /// `me@host:22`
+    fn who(&self) -> String {
+        format!("{}@{}", self.server.user, place(&self.server.host, self.server.port))
+    }
+
+    fn may_use_keys(&self) -> bool {
+        self.methods.as_ref().is_none_or(|methods| methods.contains(&MethodKind::PublicKey))
+    }
+
+    fn is_new(&mut self, key: &PublicKey) -> bool {
+        let is_new = !self.seen.contains(key.key_data());
+        if is_new {
+            self.seen.push(key.key_data().clone());
+        }
+        is_new
+    }
+
+    /// SHA-1 is never signed with; a server that says nothing about SHA-2 is taken to know it.
+    async fn rsa_hash(&self) -> Option<HashAlg> {
+        match self.handle.best_supported_rsa_hash().await {
+            Ok(Some(Some(hash))) => Some(hash),
+            Ok(Some(None) | None) | Err(_) => Some(HashAlg::Sha512),
+        }
+    }
+}
+
+fn method_names(methods: &MethodSet) -> String {
+    methods.iter().map(|method| String::from(method)).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(unix)]
+async fn connect_agent(path: &std::path::Path) -> Result<Agent, russh::keys::Error> {
+    Ok(AgentClient::connect_uds(path).await?.dynamic())
+}
+
+#[cfg(windows)]
+async fn connect_agent(path: &std::path::Path) -> Result<Agent, russh::keys::Error> {
+    Ok(AgentClient::connect_named_pipe(path).await?.dynamic())
+}

@@ -1,0 +1,174 @@
+//! Says in our words why the server or russh did not do what was asked.
+
+use std::time::Duration;
+
+use alknet_proto::{Bind, Code, Reason, Stage, Target};
+use russh::{ChannelOpenFailure, Error};
+
+/// `host:port` of a server, for messages.
+pub(super) fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+fn target_name(target: &Target) -> String {
+    match target {
+        Target::Tcp(host, port) => place(host, *port),
+        Target::Unix(path) => path.clone(),
+    }
+}
+
+fn bind_name(bind: &Bind) -> String {
+    match bind {
+        Bind::Tcp(address, 0) => format!("a free port on {}", address.as_str()),
+        Bind::Tcp(address, port) => format!("port {port} on {}", address.as_str()),
+        Bind::Unix(path) => path.clone(),
+    }
+}
+
+pub(super) fn target_timed_out(target: &Target) -> Reason {
+    let seconds = super::link::OPEN_TIMEOUT.as_secs();
+    let message = format!("the server did not connect to {} within {seconds} s", target_name(target));
+    Reason::new(Stage::Target, Code::TimedOut, message)
+}
+
+/// The server answered that it does not open a channel; `said` is in the server's words, or empty.
+pub(super) fn target_refused(target: &Target, why: &ChannelOpenFailure, said: &str) -> Reason {
+    let name = target_name(target);
+    let words = said.to_ascii_lowercase();
+    let said = |otherwise: &str| if said.is_empty() { otherwise.to_owned() } else { format!("`{said}`") };
+    match why {
+        ChannelOpenFailure::AdministrativelyProhibited => {
+            Reason::new(Stage::Target, Code::PermissionDenied, format!("the server forbids connections to {name}"))
+                .with_hint("see AllowTcpForwarding and PermitOpen in the server's sshd_config")
+        }
+        ChannelOpenFailure::ConnectFailed => {
+            let code = if words.contains("timed out") || words.contains("timeout") {
+                Code::TimedOut
+            } else if ["no route", "unreachable", "name resolution", "not known", "no such host", "resolve"]
+                .iter()
+                .any(|part| words.contains(part))
+            {
+                Code::Unreachable
+            } else {
+                Code::ConnectionRefused
+            };
+            let why = said("connection refused, or no such host");
+            Reason::new(Stage::Target, code, format!("the server could not connect to {name}: {why}"))
+        }
+        ChannelOpenFailure::UnknownChannelType => {
+            let message = format!("the server cannot forward to {name}: it does not know this kind of forward");
+            Reason::new(Stage::Target, Code::PermissionDenied, message)
+        }
+        ChannelOpenFailure::ResourceShortage => {
+            let why = said("it has no room for another connection");
+            Reason::new(Stage::Target, Code::ServerBusy, format!("the server did not connect to {name}: {why}"))
+        }
+        ChannelOpenFailure::Other { reason, .. } => {
+            let why = said(reason);
+            Reason::new(Stage::Target, Code::ConnectionRefused, format!("the server did not connect to {name}: {why}"))
+        }
+    }
+}
+
+pub(super) fn listen_timed_out(bind: &Bind) -> Reason {
+    let seconds = super::link::FORWARD_TIMEOUT.as_secs();
+    let message = format!("the server did not answer within {seconds} s whether it listens at {}", bind_name(bind));
+    Reason::new(Stage::Forward, Code::TimedOut, message)
+}
+
+pub(super) fn remote_port_in_use(bind: &Bind) -> Reason {
+    let message = format!("{} is taken on the server by another forward of this session", bind_name(bind));
+    Reason::new(Stage::Forward, Code::RemotePortInUse, message)
+}
+
+/// The server refused to listen. It never says why.
+pub(super) fn listen_refused(bind: &Bind, error: &Error) -> Reason {
+    if !matches!(error, Error::RequestDenied) {
+        return Reason::new(Stage::Tcp, Code::ConnectionLost, "the session is over");
+    }
+    let message = format!("the server refuses to listen at {}", bind_name(bind));
+    let hint = match bind {
+        Bind::Tcp(..) => {
+            "the port may be taken on the server, perhaps by an earlier session, or its sshd_config forbids it \
+             (AllowTcpForwarding, PermitListen, GatewayPorts)"
+        }
+        Bind::Unix(_) => {
+            "the socket may exist on the server already (StreamLocalBindUnlink), or its sshd_config forbids it \
+             (AllowStreamLocalForwarding)"
+        }
+    };
+    Reason::new(Stage::Forward, Code::RemoteForwardRefused, message).with_hint(hint)
+}
+
+/// Why a session that stood ended. `silence` is how long the server may stay silent.
+pub(super) fn session_ended(error: &Error, silence: Option<Duration>) -> Reason {
+    let silent = || match silence {
+        Some(silence) => format!("the server has not answered for {} s", silence.as_secs_f64()),
+        None => "the server stopped answering".to_owned(),
+    };
+    match error {
+        Error::KeepaliveTimeout | Error::InactivityTimeout => Reason::new(Stage::Tcp, Code::KeepaliveLost, silent()),
+        Error::IO(io) if io.kind() == std::io::ErrorKind::TimedOut => {
+            Reason::new(Stage::Tcp, Code::KeepaliveLost, silent())
+        }
+        Error::IO(io) => Reason::new(Stage::Tcp, Code::ConnectionLost, io_words(io)),
+        Error::Disconnect | Error::HUP | Error::SendError | Error::RecvError => {
+            Reason::new(Stage::Tcp, Code::ConnectionLost, "the server closed the connection")
+        }
+        Error::Pending => Reason::new(
+            Stage::Tcp,
+            Code::ConnectionLost,
+            "the key exchange did not keep up with the data; the session starts anew",
+        ),
+        Error::Join(_) => Reason::new(Stage::Tcp, Code::Internal, "the session ended by a defect in the SSH library"),
+        other => {
+            let message = format!("the session broke: {}", lower_first(&other.to_string()));
+            Reason::new(Stage::Tcp, Code::ProtocolError, message)
+        }
+    }
+}
+
+/// The server said goodbye by itself.
+pub(super) fn disconnected_by_server(code: &russh::Disconnect, said: &str) -> Reason {
+    use russh::Disconnect as D;
+    let busy = is_busy(said) || matches!(code, D::TooManyConnections);
+    let message = if said.trim().is_empty() {
+        "the server ended the session".to_owned()
+    } else {
+        format!("the server ended the session: `{}`", said.trim())
+    };
+    if busy { server_busy(&message) } else { Reason::new(Stage::Tcp, Code::ConnectionLost, message) }
+}
+
+/// Whether these are OpenSSH's words for «too many connections from you».
+pub(super) fn is_busy(said: &str) -> bool {
+    said.contains("Exceeded MaxStartups") || said.contains("Not allowed at this time")
+}
+
+pub(super) fn server_busy(message: &str) -> Reason {
+    Reason::new(Stage::Handshake, Code::ServerBusy, message)
+        .with_hint("the server limits connections from this address for a while; more tries make it longer")
+}
+
+/// The system's words without its number.
+pub(super) fn io_words(error: &std::io::Error) -> String {
+    use std::io::ErrorKind as K;
+    match error.kind() {
+        K::ConnectionReset => "the connection was reset".to_owned(),
+        K::ConnectionAborted => "the connection was cut".to_owned(),
+        K::BrokenPipe | K::UnexpectedEof => "the server closed the connection".to_owned(),
+        K::TimedOut => "the connection timed out".to_owned(),
+        _ => {
+            let words = error.to_string();
+            lower_first(words.split(" (os error").next().unwrap_or(&words))
+        }
+    }
+}
+
+pub(super) fn lower_first(text: &str) -> String {
+    let mut chars = text.chars();
+    match chars.next() {
+        Some(first) => first.to_lowercase().chain(chars).collect(),
+        None => String::new(),
+    }
+}

@@ -1,0 +1,202 @@
+//! The banner and the key exchange: from a byte stream to a server that is who it should be.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use alknet_proto::{Code, Reason, Stage};
+use russh::client::{Config, Handle};
+use russh::{Error, Limits, Preferred, SshId, cipher, compression, kex, mac};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::failure;
+use super::handler::{Handler, HandlerError};
+use super::host_key::Judge;
+use super::session::Session;
+use super::settings::Settings;
+use super::wire::{Greeting, Wire};
+
+/// For the banner and the key exchange together.
+pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What the server may send before it has to wait for us, for each channel. Bounds the speed over a long
+/// distance (2 MiB at 100 ms is 20 MB/s) and the memory of a channel that is not read.
+const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+
+const PACKET_BYTES: u32 = 32 * 1024;
+
+/// Messages that russh keeps for a channel before it stops reading the whole session; as many full packets
+/// as the window has.
+const CHANNEL_MESSAGES: usize = (WINDOW_BYTES / PACKET_BYTES) as usize;
+
+/// russh ends a session of several busy channels when it starts a key exchange itself, so the server does it.
+/// More than any session carries or lasts.
+const NEVER: Limits = Limits {
+    rekey_write_limit: usize::MAX,
+    rekey_read_limit: usize::MAX,
+    rekey_time_limit: Duration::from_secs(100 * 365 * 24 * 3600),
+};
+
+/// Post-quantum first, then the curves; no SHA-1, no group below 2048 bits.
+const KEXES: &[kex::Name] = &[
+    kex::MLKEM768X25519_SHA256,
+    kex::CURVE25519,
+    kex::CURVE25519_PRE_RFC_8731,
+    kex::ECDH_SHA2_NISTP256,
+    kex::ECDH_SHA2_NISTP384,
+    kex::ECDH_SHA2_NISTP521,
+    kex::DH_GEX_SHA256,
+    kex::DH_G16_SHA512,
+    kex::DH_G18_SHA512,
+    kex::DH_G17_SHA512,
+    kex::DH_G15_SHA512,
+    kex::DH_G14_SHA256,
+    kex::EXTENSION_SUPPORT_AS_CLIENT,
+    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
+];
+
+/// The fastest first where the processor has AES, which is everywhere that matters.
+const CIPHERS: &[cipher::Name] = &[
+    cipher::AES_128_GCM,
+    cipher::AES_256_GCM,
+    cipher::CHACHA20_POLY1305,
+    cipher::AES_128_CTR,
+    cipher::AES_192_CTR,
+    cipher::AES_256_CTR,
+];
+
+const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256, mac::HMAC_SHA512];
+
+/// Speaks SSH on `stream` until the server has proved who it is. `cut` ends the session whatever it does.
+///
+/// # Errors
+/// Stage `handshake` with `timed_out`, `server_busy`, `not_ssh`, `no_common_algorithm`, `protocol_error` or
+/// `connection_lost`; stage `host_key` when the judge says no. Nothing of a login was sent then.
+pub(super) async fn shake_hands<S>(
+    stream: S,
+    server: &str,
+    judge: Judge,
+    session: &Arc<Session>,
+    cut: CancellationToken,
+    settings: &Settings,
+) -> Result<Handle<Handler>, Reason>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let config = Arc::new(config(&judge, settings));
+    let handler = Handler::new(session.clone(), judge, settings.silence());
+    let (wire, greeting) = Wire::new(stream, cut);
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, russh::client::connect_stream(config, wire, handler)).await {
+        Ok(Ok(handle)) => Ok(handle),
+        Ok(Err(HandlerError::Refused(reason))) => Err(*reason),
+        Ok(Err(HandlerError::Russh(error))) => Err(why(server, &error, &greeting, session)),
+        Err(_) => Err(timed_out(server, &greeting)),
+    }
+}
+
+fn config(judge: &Judge, settings: &Settings) -> Config {
+    Config {
+        client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-alknet_", env!("CARGO_PKG_VERSION")))),
+        limits: NEVER,
+        window_size: WINDOW_BYTES,
+        maximum_packet_size: PACKET_BYTES,
+        channel_buffer_size: CHANNEL_MESSAGES,
+        preferred: Preferred {
+            kex: Cow::Borrowed(KEXES),
+            key: Cow::Owned(judge.preferred_kinds()),
+            host_key_certificates: Cow::Owned(judge.certificate_kinds()),
+            cipher: Cow::Borrowed(CIPHERS),
+            mac: Cow::Borrowed(MACS),
+            compression: Cow::Borrowed(&[compression::NONE]),
+        },
+        // Beside the keepalives, because those stand still while russh waits for a full socket.
+        inactivity_timeout: settings.silence(),
+        keepalive_interval: settings.silence().map(|_| settings.keepalive_interval),
+        keepalive_max: settings.keepalive_count as usize,
+        ..Config::default()
+    }
+}
+
+fn timed_out(server: &str, greeting: &Greeting) -> Reason {
+    let seconds = HANDSHAKE_TIMEOUT.as_secs();
+    let message = if greeting.text().contains("SSH-") {
+        format!("{server} did not finish the key exchange within {seconds} s")
+    } else {
+        format!("{server} takes connections but did not speak SSH within {seconds} s")
+    };
+    Reason::new(Stage::Handshake, Code::TimedOut, message)
+        .with_hint("the server is overloaded or hangs, or something else listens on this port")
+}
+
+fn why(server: &str, error: &Error, greeting: &Greeting, session: &Session) -> Reason {
+    let said = greeting.text();
+    let first_line = said.lines().next().unwrap_or("").trim();
+    if failure::is_busy(&said) {
+        return failure::server_busy(&format!("{server} takes no more connections now: `{first_line}`"));
+    }
+    let is_ssh = said.lines().any(|line| line.starts_with("SSH-2.0-") || line.starts_with("SSH-1.99-"));
+    let is_cut = matches!(error, Error::Disconnect | Error::HUP | Error::IO(_) | Error::SendError | Error::RecvError);
+    if said.is_empty() && is_cut {
+        return failure::server_busy(&format!("{server} closed the connection before it said anything"));
+    }
+    if !is_ssh {
+        let message = format!("{server} does not speak SSH: it says `{}`", short(first_line));
+        return Reason::new(Stage::Handshake, Code::NotSsh, message).with_hint("check the port");
+    }
+    // What the server said in parting tells more than the end itself.
+    if let Some(mut end) = session.end() {
+        end.stage = Stage::Handshake;
+        return end;
+    }
+    match error {
+        Error::NoCommonAlgo { kind, ours, theirs } => {
+            let message = format!(
+                "{server} and this program have no {} in common; here: {}; there: {}",
+                kind_name(kind),
+                ours.join(","),
+                theirs.join(",")
+            );
+            Reason::new(Stage::Handshake, Code::NoCommonAlgorithm, message)
+                .with_hint("the server offers nothing that is still safe: it has to be updated")
+        }
+        Error::WrongServerSig => Reason::new(
+            Stage::Handshake,
+            Code::ProtocolError,
+            format!("{server} could not prove that it owns its host key"),
+        )
+        .with_hint("something between here and the server may be altering the connection"),
+        Error::IO(io) => {
+            let message = format!("the connection to {server} broke in the key exchange: {}", failure::io_words(io));
+            Reason::new(Stage::Handshake, Code::ConnectionLost, message)
+        }
+        Error::Disconnect | Error::HUP | Error::SendError | Error::RecvError | Error::InactivityTimeout => {
+            let message = format!("{server} closed the connection in the key exchange");
+            Reason::new(Stage::Handshake, Code::ConnectionLost, message)
+        }
+        Error::Join(_) => Reason::new(
+            Stage::Handshake,
+            Code::Internal,
+            format!("the key exchange with {server} ended by a defect in the SSH library"),
+        ),
+        other => {
+            let message =
+                format!("{server} broke the SSH protocol: {}", failure::lower_first(&short(&other.to_string())));
+            Reason::new(Stage::Handshake, Code::ProtocolError, message)
+        }
+    }
+}
+
+fn kind_name(kind: &russh::AlgorithmKind) -> &'static str {
+    match kind {
+        russh::AlgorithmKind::Kex => "key exchange",
+        russh::AlgorithmKind::Key => "kind of host key",
+        russh::AlgorithmKind::Cipher => "cipher",
+        russh::AlgorithmKind::Compression => "compression",
+        russh::AlgorithmKind::Mac => "MAC",
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(80).collect()
+}

@@ -1,0 +1,265 @@
+//! Decides whether a server is the one that it should be.
+
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use alknet_proto::{Code, Reason, Stage};
+use russh::keys::ssh_key::certificate::CertType;
+use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
+
+use super::failure::{io_words, place};
+use super::known_hosts::{KnownHosts, Line, Marker, Named, Spot, name_of};
+use super::pattern;
+use super::session::locked;
+
+/// The kinds of host keys that are taken, the best first. SHA-1 signatures are none of them.
+const KINDS: [Algorithm; 6] = [
+    Algorithm::Ed25519,
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP256 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 },
+    Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha512) },
+    Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
+];
+
+/// Which server is asked for, and where its key may be known.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// The first of them gets new keys.
+    pub(super) user_files: Vec<PathBuf>,
+    pub(super) global_files: Vec<PathBuf>,
+    /// Trust the key of a server that nothing is known about.
+    pub(super) accept_new: bool,
+}
+
+/// Judges the key that a server shows. Everything it needs was read before the handshake.
+#[derive(Clone)]
+pub(super) struct Judge {
+    question: Question,
+    known: Arc<KnownHosts>,
+    /// The key of a server that was not known and is trusted from now on; the attempt stores it.
+    first_key: Arc<Mutex<Option<PublicKey>>>,
+}
+
+impl Judge {
+    /// Reads the files. Blocks.
+    pub(super) fn read(question: Question) -> Result<Judge, Reason> {
+        let files: Vec<PathBuf> = question.user_files.iter().chain(&question.global_files).cloned().collect();
+        let known = KnownHosts::read(&files, &question.host, question.port)?;
+        Ok(Judge { question, known: Arc::new(known), first_key: Arc::default() })
+    }
+
+    /// The kinds of keys to ask for: those that are known first, so that the server shows one of them.
+    pub(super) fn preferred_kinds(&self) -> Vec<Algorithm> {
+        let is_known = |kind: &Algorithm| {
+            self.plain_lines(Named::Exactly).chain(self.plain_lines(Named::WithoutPort)).any(|line| {
+                match (line.key.algorithm(), kind) {
+                    (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+                    (known, kind) => known == *kind,
+                }
+            })
+        };
+        let (mut kinds, others): (Vec<Algorithm>, Vec<Algorithm>) = KINDS.into_iter().partition(is_known);
+        kinds.extend(others);
+        kinds
+    }
+
+    /// The kinds of certificates to ask for: none, unless somebody is known who may sign them.
+    pub(super) fn certificate_kinds(&self) -> Vec<Algorithm> {
+        if self.authorities().next().is_some() { KINDS.to_vec() } else { Vec::new() }
+    }
+
+    /// The key to store before anything else is sent, where the server was not known.
+    pub(super) fn first_key(&self) -> Option<PublicKey> {
+        locked(&self.first_key).clone()
+    }
+
+    /// Whether the server may be trusted.
+    ///
+    /// # Errors
+    /// `host_key_unknown`, `host_key_changed` or `host_key_revoked`, with file and line.
+    pub(super) fn decide(&self, shown: &PublicKeyOrCertificate) -> Result<(), Reason> {
+        let key = shown.public_key();
+        self.refuse_revoked(&key, shown.certificate())?;
+        if let Some(certificate) = shown.certificate()
+            && let Some(authority) =
+                self.authorities().find(|line| line.key.key_data() == certificate.signature_key())
+        {
+            return self.check_certificate(certificate, &authority.spot);
+        }
+        let is_shown = |line: &&Line| line.key.key_data() == key.key_data();
+        if self.plain_lines(Named::Exactly).any(|line| is_shown(&line)) {
+            return Ok(());
+        }
+        if let Some(other) = self.other_key(&key) {
+            return Err(self.changed(&key, other));
+        }
+        // As OpenSSH: the same key under the bare name is the same server on another port.
+        if self.plain_lines(Named::WithoutPort).any(|line| is_shown(&line)) {
+            return Ok(());
+        }
+        self.unknown(key)
+    }
+
+    /// A key that the files have for this server instead; one of the same kind says most.
+    fn other_key(&self, shown: &PublicKey) -> Option<&Line> {
+        let same_kind = |line: &&Line| line.key.algorithm() == shown.algorithm();
+        self.plain_lines(Named::Exactly).find(same_kind).or_else(|| self.plain_lines(Named::Exactly).next())
+    }
+
+    fn plain_lines(&self, named: Named) -> impl Iterator<Item = &Line> {
+        self.known.lines.iter().filter(move |line| line.marker == Marker::None && line.named == named)
+    }
+
+    fn authorities(&self) -> impl Iterator<Item = &Line> {
+        self.known.lines.iter().filter(|line| line.marker == Marker::CertAuthority)
+    }
+
+    fn refuse_revoked(&self, key: &PublicKey, certificate: Option<&Certificate>) -> Result<(), Reason> {
+        let is_meant = |line: &&Line| {
+            line.key.key_data() == key.key_data()
+                || certificate.is_some_and(|certificate| line.key.key_data() == certificate.signature_key())
+        };
+        let Some(line) = self.known.lines.iter().filter(|line| line.marker == Marker::Revoked).find(is_meant) else {
+            return Ok(());
+        };
+        let message =
+            format!("{} shows a revoked host key: {} revokes {}", self.server(), line.spot, name_of_key(&line.key));
+        Err(Reason::new(Stage::HostKey, Code::HostKeyRevoked, message)
+            .with_hint("do not connect; ask who runs the server for its new key"))
+    }
+
+    fn check_certificate(&self, certificate: &Certificate, authority: &Spot) -> Result<(), Reason> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let authority_print = certificate.signature_key().fingerprint(HashAlg::Sha256);
+        let is_for_this_host =
+            certificate.valid_principals().iter().any(|name| pattern::matches(name, &self.question.host));
+        let wrong = if certificate.cert_type() != CertType::Host {
+            "it is no host certificate"
+        } else if !is_for_this_host {
+            "it is for another host"
+        } else if now < certificate.valid_after() {
+            "it is not valid yet"
+        } else if certificate.valid_before() <= now {
+            "it has expired"
+        } else if certificate.critical_options().iter().next().is_some() {
+            "it has a critical option that is not known"
+        } else if certificate.signature().algorithm() == (Algorithm::Rsa { hash: None }) {
+            "it is signed with SHA-1"
+        } else if certificate.validate_at(now, [&authority_print]).is_err() {
+            "its signature is wrong"
+        } else {
+            return Ok(());
+        };
+        let message = format!(
+            "the host certificate of {} cannot be trusted: {wrong} (signed by the authority at {authority})",
+            self.server()
+        );
+        Err(Reason::new(Stage::HostKey, Code::HostKeyUnknown, message)
+            .with_hint("ask who runs the server for a new certificate"))
+    }
+
+    fn changed(&self, shown: &PublicKey, known: &Line) -> Reason {
+        let message = format!(
+            "the host key of {} changed: {} has {}, the server shows {}",
+            self.server(),
+            known.spot,
+            name_of_key(&known.key),
+            name_of_key(shown)
+        );
+        Reason::new(Stage::HostKey, Code::HostKeyChanged, message).with_hint(format!(
+            "somebody may be listening in; only if the change is expected, run: ssh-keygen -f '{}' -R '{}'",
+            known.spot.file.display(),
+            name_of(&self.question.host, self.question.port)
+        ))
+    }
+
+    fn unknown(&self, key: PublicKey) -> Result<(), Reason> {
+        let is_new = self.known.unusable.is_empty();
+        if self.question.accept_new && is_new && !self.question.user_files.is_empty() {
+            locked(&self.first_key).get_or_insert(key);
+            return Ok(());
+        }
+        let mut message = format!("the host key of {} is not known: it shows {}", self.server(), name_of_key(&key));
+        if let Some(spot) = self.known.unusable.first().or(self.known.malformed.first()) {
+            message.push_str(&format!(" ({spot} cannot be understood)"));
+        }
+        Err(Reason::new(Stage::HostKey, Code::HostKeyUnknown, message).with_hint(
+            "compare the fingerprint with the server's; then connect once with ssh, or add the forward with --accept-new",
+        ))
+    }
+
+    fn server(&self) -> String {
+        place(&self.question.host, self.question.port)
+    }
+
+    /// Appends the key of a server that was not known to the user's first file. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// When the file cannot be written: the key is not trusted then.
+    pub(super) fn store(&self, key: &PublicKey) -> Result<(), Reason> {
+        let Some(file) = self.question.user_files.first() else { return Ok(()) };
+        let failed = |why: String| {
+            let message = format!("cannot store the host key of {} in {}: {why}", self.server(), file.display());
+            Reason::new(Stage::HostKey, Code::HostKeyUnknown, message)
+        };
+        let text = PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;
+        let line = format!("{} {}\n", name_of(&self.question.host, self.question.port), text.trim());
+        append(file, &line).map_err(|error| failed(io_words(&error)))?;
+        tracing::info!(server = %self.server(), key = %name_of_key(key), file = %file.display(), "stored a new host key");
+        Ok(())
+    }
+}
+
+/// `ED25519 SHA256:…`, as ssh says it.
+pub(super) fn name_of_key(key: &PublicKey) -> String {
+    let kind = match key.algorithm() {
+        Algorithm::Ed25519 => "ED25519",
+        Algorithm::Ecdsa { .. } => "ECDSA",
+        Algorithm::Rsa { .. } => "RSA",
+        Algorithm::SkEd25519 => "ED25519-SK",
+        Algorithm::SkEcdsaSha2NistP256 => "ECDSA-SK",
+        // Kinds that the library may learn.
+        _ => "key",
+    };
+    format!("{kind} {}", key.fingerprint(HashAlg::Sha256))
+}
+
+fn append(file: &Path, line: &str) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        create_private_folder(folder)?;
+    }
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true).append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(file)?;
+    let mut text = String::new();
+    if 0 < file.seek(SeekFrom::End(0))? {
+        file.seek(SeekFrom::End(-1))?;
+        let mut last = [0];
+        file.read_exact(&mut last)?;
+        if last != *b"\n" {
+            text.push('\n');
+        }
+    }
+    text.push_str(line);
+    // One write, so that another program that appends at the same time never splits the line.
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn create_private_folder(folder: &Path) -> std::io::Result<()> {
+    if folder.as_os_str().is_empty() || folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}

@@ -1,0 +1,77 @@
+//! What russh's callbacks and the live link share about one session.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use alknet_proto::Reason;
+use alknet_proto::status::Algorithms;
+use russh::ChannelId;
+use tokio_util::sync::CancellationToken;
+
+use super::opening::Openings;
+use super::remote::RemoteListeners;
+
+/// One session, from the handshake to its end.
+#[derive(Debug, Default)]
+pub(super) struct Session {
+    /// Is cancelled when the session is over, and after `end` was written.
+    pub(super) over: CancellationToken,
+    /// Why the session ended; the first cause that was noticed stays.
+    end: Mutex<Option<Reason>>,
+    /// What the server was last told to listen for.
+    pub(super) remotes: RemoteListeners,
+    /// The opens that the server has not answered yet.
+    pub(super) openings: Openings,
+    /// Tells the writer of a channel that the server closed it, even while nobody reads the channel.
+    closings: Mutex<HashMap<ChannelId, CancellationToken>>,
+    learned: Mutex<Option<Learned>>,
+}
+
+/// What the key exchange told about the server.
+#[derive(Clone, Debug)]
+pub(super) struct Learned {
+    pub(super) server_version: String,
+    pub(super) algorithms: Algorithms,
+}
+
+impl Session {
+    /// Remembers why the session ended, unless a cause is known already.
+    pub(super) fn end_because(&self, reason: Reason) {
+        locked(&self.end).get_or_insert(reason);
+    }
+
+    /// Why the session ended, where somebody said so.
+    pub(super) fn end(&self) -> Option<Reason> {
+        locked(&self.end).clone()
+    }
+
+    pub(super) fn learn(&self, learned: Learned) {
+        *locked(&self.learned) = Some(learned);
+    }
+
+    pub(super) fn learned(&self) -> Option<Learned> {
+        locked(&self.learned).clone()
+    }
+
+    /// The token that is cancelled when the server closes this channel, or when the session is over.
+    ///
+    /// Whoever is first, russh's callback or the task that opened the channel, makes it; `forget_channel` ends it.
+    pub(super) fn closing(&self, id: ChannelId) -> CancellationToken {
+        locked(&self.closings).entry(id).or_insert_with(|| self.over.child_token()).clone()
+    }
+
+    pub(super) fn channel_closed(&self, id: ChannelId) {
+        if let Some(token) = locked(&self.closings).get(&id) {
+            token.cancel();
+        }
+    }
+
+    pub(super) fn forget_channel(&self, id: ChannelId) {
+        locked(&self.closings).remove(&id);
+    }
+}
+
+/// Locks what is only ever held for a few instructions; a panic of another holder leaves nothing half done there.
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

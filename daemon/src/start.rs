@@ -1,0 +1,245 @@
+//! From arguments to a daemon that serves: lock, rules, socket, signals, ready.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use alknet_core::Event;
+use alknet_proto::endpoint;
+use alknet_proto::hello::PROTOCOL_VERSION;
+use alknet_proto::status::DaemonStatus;
+use alknet_proto::{Code, Fault};
+use clap::Parser;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{Config, Places};
+use crate::control::{self, Clients};
+use crate::daemon::{Daemon, INBOX, Order};
+use crate::lock::{Lock, LockError};
+use crate::logging::{self, Format, Level, LevelSwitch};
+use crate::perform::Performer;
+use crate::signals::{self, Signal};
+use crate::ssh::Settings;
+use crate::{process, service, store};
+
+/// Holds SSH sessions and forwards, and brings them back. Runs in the foreground; alknetctl talks to it.
+#[derive(Debug, Parser)]
+#[command(name = "alknetd", version, about, after_help = AFTER_HELP)]
+pub struct Arguments {
+    /// Configuration file; it may be missing unless it is named here [default: $XDG_CONFIG_HOME/alknet/config.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Folder of the rules [default: $XDG_STATE_HOME/alknet]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
+    /// Control socket [default: $XDG_RUNTIME_DIR/alknet/alknetd.sock]
+    #[arg(long, value_name = "PATH", env = "ALKNET_SOCKET")]
+    socket: Option<PathBuf>,
+    /// How much is logged [default: info]
+    #[arg(long, value_name = "LEVEL", value_enum)]
+    log_level: Option<Level>,
+    /// How it is written [default: journal under systemd, else text on stderr]
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<Format>,
+}
+
+const AFTER_HELP: &str = "\
+Signals: SIGTERM and SIGINT stop in order (twice: at once), SIGHUP reads the configuration again,
+SIGUSR1 lets every suspended session try at once.
+Exit: 0 stopped, 1 failed, 2 usage or bad configuration, 5 another daemon runs.";
+
+/// Why the daemon did not start: what to say, and the exit code.
+struct Refusal {
+    fault: Fault,
+    exit: u8,
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        let exit = match fault.code {
+            Code::InvalidConfig | Code::InvalidSpec => 2,
+            _ => 1,
+        };
+        Refusal { fault, exit }
+    }
+}
+
+/// Runs the whole program.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let open_files = process::prepare();
+    match start(&arguments, open_files) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(refusal) => {
+            complain(&refusal.fault);
+            ExitCode::from(refusal.exit)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "before and after logging, stderr is where a person looks")]
+fn complain(fault: &Fault) {
+    eprintln!("error: {fault}");
+    if let Some(hint) = &fault.hint {
+        eprintln!("\nhint: {hint}");
+    }
+}
+
+fn start(arguments: &Arguments, open_files: Option<u64>) -> Result<(), Refusal> {
+    let places = Places::of_user();
+    let no_home = || {
+        Fault::new(Code::InvalidConfig, "this user has no home directory")
+            .with_hint("set HOME, or name --config and --state-dir")
+    };
+    let (config_path, is_asked_for) = match (&arguments.config, &places) {
+        (Some(path), _) => (path.clone(), true),
+        (None, Some(places)) => (places.config.clone(), false),
+        (None, None) => return Err(no_home().into()),
+    };
+    let config = Config::load(&config_path, is_asked_for)?;
+    let state_dir = match (&arguments.state_dir, places) {
+        (Some(path), _) => path.clone(),
+        (None, Some(places)) => places.state_dir,
+        (None, None) => return Err(no_home().into()),
+    };
+    let socket = arguments.socket.clone().map_or_else(endpoint::default_socket, Ok)?;
+    let level = arguments.log_level.or(config.log_level).unwrap_or_default();
+    let switch = logging::start(level, arguments.log_format.or(config.log_format))
+        .map_err(|error| Fault::new(Code::InvalidConfig, error).with_hint("choose another --log-format"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Fault::new(Code::Internal, format!("cannot start: {error}")))?;
+    let start = Start { arguments, config, config_path, is_asked_for, state_dir, socket, switch, open_files };
+    runtime.block_on(start.run())
+}
+
+/// Everything that is settled before the first task runs.
+struct Start<'a> {
+    arguments: &'a Arguments,
+    config: Config,
+    config_path: PathBuf,
+    is_asked_for: bool,
+    state_dir: PathBuf,
+    socket: PathBuf,
+    switch: LevelSwitch,
+    open_files: Option<u64>,
+}
+
+impl Start<'_> {
+    async fn run(self) -> Result<(), Refusal> {
+        endpoint::prepare_directory(&self.socket)?;
+        create_state_dir(&self.state_dir)?;
+        let _socket_lock = take_lock(&lock_of_socket(&self.socket, &self.state_dir), &self.socket)?;
+        let _rules_lock = take_lock(&self.state_dir.join("rules.lock"), &self.state_dir)?;
+        let rules_path = self.state_dir.join(store::FILE_NAME);
+        let rules = store::load(&rules_path)?;
+        let settings = Settings::from_environment().map_err(|error| Fault::new(Code::InvalidConfig, error))?;
+        let listener = endpoint::listen(&self.socket)?;
+
+        let (inbox, events) = mpsc::channel(INBOX);
+        let (orders, ordered) = mpsc::channel(16);
+        listen_for_signals(inbox.clone(), orders)?;
+        let (to_store, stored) = watch::channel(None);
+        let storing = tokio::spawn(store::run(rules_path, stored, inbox.clone()));
+        let clients = Clients::default();
+        let stop_control = CancellationToken::new();
+        let serving = tokio::spawn(control::serve(listener, clients.clone(), inbox.clone(), stop_control.clone()));
+
+        let performer = Performer::new(with_config(settings, &self.config), clients, to_store, inbox);
+        let about = DaemonStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: 0,
+            protocol: PROTOCOL_VERSION,
+            socket: self.socket.display().to_string(),
+            state_dir: self.state_dir.display().to_string(),
+        };
+        tracing::info!(socket = %self.socket.display(), version = %about.version, open_files = self.open_files, "serving");
+        let daemon = Daemon::new(performer, events, about, self.config.stop_grace(), rules);
+        service::ready();
+        daemon.run(ordered, |performer| self.reload(performer)).await;
+
+        stop_control.cancel();
+        // The socket file goes with the listener, and the last rules reach the disk.
+        let _ = serving.await;
+        let _ = storing.await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    /// Reads the configuration again; one that cannot be used changes nothing. Gives the new grace time.
+    fn reload(&self, performer: &mut Performer) -> Option<Duration> {
+        let config = match Config::load(&self.config_path, self.is_asked_for) {
+            Ok(config) => config,
+            Err(fault) => {
+                tracing::error!(%fault, "configuration not reloaded; the earlier one stays");
+                return None;
+            }
+        };
+        self.switch.set(self.arguments.log_level.or(config.log_level).unwrap_or_default());
+        performer.settings = with_config((*performer.settings).clone(), &config).into();
+        tracing::info!("configuration reloaded");
+        Some(config.stop_grace())
+    }
+}
+
+fn with_config(settings: Settings, config: &Config) -> Settings {
+    Settings { keepalive_interval: config.keepalive_interval(), keepalive_count: config.keepalive_count(), ..settings }
+}
+
+/// Beside the socket; a pipe has no place beside it, so there it is with the rules.
+fn lock_of_socket(socket: &Path, state_dir: &Path) -> PathBuf {
+    if cfg!(windows) {
+        return state_dir.join("alknetd.lock");
+    }
+    let mut name = socket.as_os_str().to_owned();
+    name.push(".lock");
+    PathBuf::from(name)
+}
+
+fn take_lock(path: &Path, what: &Path) -> Result<Lock, Refusal> {
+    Lock::take(path).map_err(|error| match error {
+        LockError::Taken(_) => Refusal {
+            fault: Fault::new(Code::AddressInUse, format!("another alknetd already runs for {}", what.display()))
+                .with_hint("alknetctl status shows it; alknetctl shutdown ends it"),
+            exit: 5,
+        },
+        LockError::Io(path, error) => {
+            Fault::new(Code::PermissionDenied, format!("cannot lock {}: {error}", path.display()))
+                .with_hint(
+                    "make its folder writable for this user, or choose another place with --socket or --state-dir",
+                )
+                .into()
+        }
+    })
+}
+
+fn create_state_dir(path: &Path) -> Result<(), Fault> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error| {
+        Fault::new(Code::PermissionDenied, format!("cannot create the state directory {}: {error}", path.display()))
+            .with_hint("choose another one with --state-dir")
+    })
+}
+
+/// The first stop is an orderly one, the second ends at once.
+fn listen_for_signals(inbox: mpsc::Sender<Event>, orders: mpsc::Sender<Order>) -> Result<(), Fault> {
+    let stopping = std::sync::atomic::AtomicBool::new(false);
+    let tell = move |signal| {
+        // The daemon may be past listening; then there is nobody to tell.
+        let _ = match signal {
+            Signal::Stop if stopping.swap(true, std::sync::atomic::Ordering::Relaxed) => {
+                orders.try_send(Order::EndNow).is_ok()
+            }
+            Signal::Stop => inbox.blocking_send(Event::ShutdownAsked).is_ok(),
+            Signal::Reload => orders.try_send(Order::Reload).is_ok(),
+            Signal::RetryAll => inbox.blocking_send(Event::RetryAll).is_ok(),
+        };
+    };
+    signals::listen(tell).map_err(|error| Fault::new(Code::Internal, format!("cannot listen for signals: {error}")))
+}

@@ -22,7 +22,7 @@ fn a_slow_watcher_is_cut_off_and_others_are_not() {
     slow.send(&raw::request(1, Operation::Watch { selectors: Vec::new(), since: None }));
     let mut quick = world.watch();
 
-    // Each round is some 100 KiB of events; what waits for a client in the system and in the daemon is less than 4 MiB.
+    // Each round is some 50 KiB of events, all of them 2 MiB: more than the system and the daemon keep for a client.
     let specs: Vec<String> = (0..100).map(|n| format!("0:target-{n}.invalid:80")).collect();
     let mut add = vec!["add-forward", "--stopped", "--tag", "many", "--description"];
     let description = "x".repeat(250);

@@ -5,9 +5,9 @@ use std::net::{Shutdown, TcpStream};
 
 use alknet_tests::content::{Checksum, Content};
 use alknet_tests::load::{assert_echo, channels, connect, crowd, echoes_whole};
+use alknet_tests::ports::free_port;
 use alknet_tests::proxy::{Proxy, Weather};
 use alknet_tests::socks::{Wanted, through};
-use alknet_tests::sshd::free_port;
 use alknet_tests::wait::{wait_for, wait_until};
 use alknet_tests::{Peer, Sshd, World, openssh, targets};
 
@@ -101,7 +101,7 @@ fn the_pretended_server_closes_and_opens_its_port() {
 
     peer.stop_listening();
     assert!(TcpStream::connect(("127.0.0.1", peer.port())).is_err());
-    peer.listen_again();
+    peer.listen();
 
     connect(peer.port());
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use alknet_tests::load::{assert_echo, connect};
-use alknet_tests::sshd::free_port;
+use alknet_tests::ports::free_port;
 use alknet_tests::world::{is_root, port_of};
 use alknet_tests::{World, targets};
 use serde_json::json;
@@ -139,6 +139,20 @@ fn a_lazy_rule_connects_with_its_first_connection() {
 
     world.wait_status("web", "active");
     assert_eq!(sshd.logins(), 1);
+}
+
+#[test]
+fn a_lazy_session_ends_when_nobody_uses_it_and_comes_again() {
+    let (world, sshd) = real_world();
+    let echo = targets::echo();
+    let to = format!("0:127.0.0.1:{}", echo.port());
+    let forward = world.add("web", &["-L", &to, "prod", "--lazy", "--idle-timeout", "1"]);
+    assert_echo(port_of(&forward));
+
+    alknet_tests::wait::wait_until("the session ends", || sshd.session_pids().is_empty());
+
+    assert_echo(port_of(&forward));
+    assert_eq!(sshd.logins(), 2);
 }
 
 #[test]

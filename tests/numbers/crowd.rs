@@ -1,7 +1,7 @@
 //! A thousand connections at once, through alknet and through `ssh -L`.
 
 use alknet_tests::load::{Crowd, assert_echo, crowd};
-use alknet_tests::sshd::free_port;
+use alknet_tests::ports::free_port;
 use alknet_tests::{openssh, process, targets};
 
 use crate::{Row, mib, real_world};

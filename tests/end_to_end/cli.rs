@@ -186,7 +186,7 @@ fn wait_knows_every_state() {
 #[test]
 fn a_rule_without_a_name_gets_a_readable_unique_one() {
     let world = World::with_daemon();
-    let port = alknet_tests::sshd::free_port();
+    let port = alknet_tests::ports::free_port();
     for spec in [format!("{port}:localhost:80"), format!("127.0.0.2:{port}:localhost:80")] {
         world.ctl(["add-forward", "--stopped", "-L", &spec, "prod"]).ok();
     }

@@ -249,7 +249,7 @@ fn counters_are_exact() {
 #[test]
 fn a_refused_target_is_counted_and_ends_by_reset() {
     let (world, _sshd) = real_world();
-    let nobody = alknet_tests::sshd::free_port();
+    let nobody = alknet_tests::ports::free_port();
     world.add_active("web", &["-L", &format!("0:127.0.0.1:{nobody}"), "prod"]);
 
     let mut stream = connect(world.port("web"));

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 
 use alknet_tests::load::{assert_echo, connect, echo_over, with_limits};
+use alknet_tests::ports::free_port;
 use alknet_tests::socks::{self, Refused, Wanted, through};
-use alknet_tests::sshd::free_port;
 use alknet_tests::world::port_of;
 use alknet_tests::{Peer, Sshd, World, targets};
 use serde_json::{Value, json};
@@ -131,6 +131,7 @@ fn names_are_looked_up_by_the_server() {
     let peer = Peer::start(&world, "prod");
     world.start();
     world.add_active("proxy", &["-D", "0", "prod"]);
+    peer.set(|faults| faults.refuse_channels = Some(russh::ChannelOpenFailure::ConnectFailed));
 
     let mut stream = connect(world.port("proxy"));
     let answer = socks::connect(&mut stream, &Wanted::Name("db.only.known.there.invalid"), 5432).unwrap();

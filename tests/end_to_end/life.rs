@@ -146,7 +146,7 @@ fn sigusr1_tries_every_suspended_session_at_once() {
     world.add_active("web", &["-L", "0:localhost:80", "prod"]);
     sshd.kill_all();
     // By then the next try is seconds away.
-    world.wait_forward("web", "several tries have failed", |f| 3 <= f["attempt"].as_u64().unwrap_or(0));
+    world.wait_forward("web", "several tries have failed", |f| 4 <= f["attempt"].as_u64().unwrap_or(0));
     sshd.listen();
     let mut watch = world.watch();
 

@@ -9,6 +9,7 @@ mod forwards;
 mod json;
 mod life;
 mod peers;
+mod places;
 mod remote;
 mod rules;
 mod sessions;

@@ -4,10 +4,10 @@ use std::io::{ErrorKind, Read};
 use std::net::{Shutdown, TcpStream};
 
 use alknet_tests::content::{Checksum, Content};
-use alknet_tests::load::{assert_echo, channels, connect, echoes_whole};
+use alknet_tests::load::{assert_echo, channels, connect, crowd, echoes_whole};
+use alknet_tests::ports::free_port;
 use alknet_tests::proxy::{Proxy, Weather};
 use alknet_tests::socks::{Wanted, through};
-use alknet_tests::sshd::free_port;
 use alknet_tests::wait::{wait_for, wait_until};
 use alknet_tests::{Peer, Sshd, World, openssh, targets};
 
@@ -101,7 +101,7 @@ fn the_pretended_server_closes_and_opens_its_port() {
 
     peer.stop_listening();
     assert!(TcpStream::connect(("127.0.0.1", peer.port())).is_err());
-    peer.listen_again();
+    peer.listen();
 
     connect(peer.port());
 }
@@ -140,4 +140,13 @@ fn the_network_between_can_hold_back_and_cut() {
     proxy.cut();
 
     assert_eq!(stream.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_target_takes_a_thousand_connections_at_once() {
+    let echo = targets::echo();
+
+    let crowd = crowd(echo.port(), 1000, 16 << 10);
+
+    assert_eq!((crowd.whole, crowd.errors), (1000, Vec::new()), "what is lost later is lost by the forward");
 }

@@ -3,7 +3,7 @@
 use std::net::{TcpListener, TcpStream};
 
 use alknet_tests::load::assert_echo;
-use alknet_tests::sshd::free_port;
+use alknet_tests::ports::free_port;
 use alknet_tests::wait::wait_until;
 use alknet_tests::world::port_of;
 use alknet_tests::{Peer, World, targets};

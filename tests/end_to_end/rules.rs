@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::process::Command;
 
 use alknet_tests::load::{assert_echo, connect};
-use alknet_tests::sshd::free_port;
-use alknet_tests::world::{is_root, port_of};
+use alknet_tests::ports::free_port;
+use alknet_tests::world::{can_be_root, port_of};
 use alknet_tests::{World, targets};
 use serde_json::json;
 
@@ -142,6 +142,20 @@ fn a_lazy_rule_connects_with_its_first_connection() {
 }
 
 #[test]
+fn a_lazy_session_ends_when_nobody_uses_it_and_comes_again() {
+    let (world, sshd) = real_world();
+    let echo = targets::echo();
+    let to = format!("0:127.0.0.1:{}", echo.port());
+    let forward = world.add("web", &["-L", &to, "prod", "--lazy", "--idle-timeout", "1"]);
+    assert_echo(port_of(&forward));
+
+    alknet_tests::wait::wait_until("the session ends", || sshd.session_pids().is_empty());
+
+    assert_echo(port_of(&forward));
+    assert_eq!(sshd.logins(), 2);
+}
+
+#[test]
 fn what_was_asked_for_is_listed_after_a_restart() {
     let (world, _sshd) = real_world();
     let before = world.add(
@@ -172,7 +186,9 @@ fn what_was_asked_for_is_listed_after_a_restart() {
 
 #[test]
 fn a_rule_that_cannot_be_saved_is_refused() {
-    assert!(is_root(), "a full disk is made with mount(8): run this test as root");
+    if !can_be_root("a full disk is made with mount(8)") {
+        return;
+    }
     let world = World::new();
     let sshd = alknet_tests::Sshd::start(&world, "prod");
     let disk = SmallDisk::mounted(&world);

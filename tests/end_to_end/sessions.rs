@@ -208,7 +208,7 @@ fn a_server_that_is_down_is_tried_with_growing_pauses() {
     assert_eq!(forward["status"], "suspended");
     assert_eq!(forward["reason"]["stage"], "tcp");
     assert_eq!(forward["reason"]["code"], "connection_refused");
-    peer.listen_again();
+    peer.listen();
 
     world.wait_status("web", "active");
 }

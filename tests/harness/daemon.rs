@@ -20,9 +20,11 @@ pub struct Daemon {
 }
 
 impl World {
-    /// alknetd, ready to get arguments.
+    /// alknetd, ready to get arguments, with as many open files as a shell gives by default.
     pub fn daemon_command(&self) -> Command {
-        self.command(&programs().alknetd)
+        let mut command = self.command(Path::new("/bin/sh"));
+        command.arg("-c").arg(r#"ulimit -Sn 1024; exec "$0" "$@""#).arg(&programs().alknetd);
+        command
     }
 
     /// Where the daemon's stderr goes.

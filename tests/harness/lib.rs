@@ -17,6 +17,7 @@ pub mod keys;
 pub mod load;
 pub mod openssh;
 pub mod peer;
+pub mod ports;
 pub mod process;
 pub mod programs;
 pub mod proxy;

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::OnceLock;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// The runtime; it lives as long as the process.
@@ -10,6 +11,7 @@ pub fn runtime() -> &'static Handle {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     RUNTIME
         .get_or_init(|| {
+            allow_many_files();
             Builder::new_multi_thread()
                 .worker_threads(4)
                 .enable_all()
@@ -18,6 +20,13 @@ pub fn runtime() -> &'static Handle {
                 .expect("the system gives four threads")
         })
         .handle()
+}
+
+/// A thousand connections and both their ends are more files than a program may open by default.
+fn allow_many_files() {
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).expect("the limit of open files can be read");
+    let enough = most.min(64 * 1024);
+    setrlimit(Resource::RLIMIT_NOFILE, enough, most).expect("a program may use what it is allowed");
 }
 
 /// Runs `future` to its end on [`runtime`], from blocking code.

@@ -11,6 +11,7 @@ use russh::keys::PrivateKey;
 use tempfile::TempDir;
 
 use crate::keys;
+use crate::ports::free_port;
 use crate::process::{Process, children};
 use crate::wait::wait_for;
 use crate::world::{World, is_root};
@@ -205,9 +206,4 @@ fn descendants(pid: i32) -> Vec<i32> {
         next += 1;
     }
     found
-}
-
-/// A port on which nothing listens now.
-pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

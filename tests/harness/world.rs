@@ -253,3 +253,17 @@ pub fn current_user() -> String {
 pub fn is_root() -> bool {
     nix::unistd::getuid().is_root()
 }
+
+/// Whether a test that takes root can run: where it cannot, it says why and does nothing.
+///
+/// # Panics
+/// Without root where `ALKNET_TESTS_AS_ROOT` is set: what runs every test must not leave one out by mistake.
+pub fn can_be_root(why: &str) -> bool {
+    if is_root() {
+        return true;
+    }
+    let is_expected = std::env::var_os("ALKNET_TESTS_AS_ROOT").is_some();
+    assert!(!is_expected, "this test takes root: {why}");
+    eprintln!("NOT TESTED, this test takes root: {why}");
+    false
+}

@@ -16,6 +16,7 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::keys;
+use crate::ports::free_port;
 use crate::runtime::{block_on, runtime};
 use crate::world::World;
 use handler::Client;
@@ -106,10 +107,9 @@ impl Peer {
             authorized: world.key().public_key().key_data().clone().into_text(),
             switches: Mutex::default(),
         });
-        let listener = block_on(TcpListener::bind("127.0.0.1:0")).expect("there is a free port");
-        let address = listener.local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let peer = Peer { shared, address, listening: Mutex::new(None) };
-        peer.accept_on(listener);
+        peer.listen();
         peer
     }
 
@@ -163,8 +163,8 @@ impl Peer {
         }
     }
 
-    /// Opens the same port again.
-    pub fn listen_again(&self) {
+    /// Opens the port, always the same one.
+    pub fn listen(&self) {
         let listener = block_on(async {
             let socket = TcpSocket::new_v4()?;
             socket.set_reuseaddr(true)?;

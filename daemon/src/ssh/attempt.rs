@@ -168,9 +168,7 @@ fn take_away(links: &watch::Sender<Option<Arc<Link>>>, epoch: Epoch) {
 }
 
 /// Reads files where it holds up nobody.
-async fn unblocked<T: Send + 'static>(
-    read: impl FnOnce() -> Result<T, Reason> + Send + 'static,
-) -> Result<T, Reason> {
+async fn unblocked<T: Send + 'static>(read: impl FnOnce() -> Result<T, Reason> + Send + 'static) -> Result<T, Reason> {
     tokio::task::spawn_blocking(read).await.unwrap_or_else(|panic| {
         Err(Reason::new(Stage::LocalIo, Code::Internal, format!("reading files ended by a defect: {panic}")))
     })

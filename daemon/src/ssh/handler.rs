@@ -213,7 +213,7 @@ impl russh::client::Handler for Handler {
         let end = match reason {
             DisconnectReason::ReceivedDisconnect(info) => {
                 failure::disconnected_by_server(&info.reason_code, &info.message)
-            },
+            }
             DisconnectReason::Error(HandlerError::Russh(error)) => failure::session_ended(&error, self.silence),
             DisconnectReason::Error(HandlerError::Refused(reason)) => *reason,
         };

@@ -86,8 +86,7 @@ impl Judge {
         let key = shown.public_key();
         self.refuse_revoked(&key, shown.certificate())?;
         if let Some(certificate) = shown.certificate()
-            && let Some(authority) =
-                self.authorities().find(|line| line.key.key_data() == certificate.signature_key())
+            && let Some(authority) = self.authorities().find(|line| line.key.key_data() == certificate.signature_key())
         {
             return self.check_certificate(certificate, &authority.spot);
         }
@@ -207,7 +206,8 @@ impl Judge {
             let message = format!("cannot store the host key of {} in {}: {why}", self.server(), file.display());
             Reason::new(Stage::HostKey, Code::HostKeyUnknown, message)
         };
-        let text = PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;
+        let text =
+            PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;
         let line = format!("{} {}\n", name_of(&self.question.host, self.question.port), text.trim());
         append(file, &line).map_err(|error| failed(io_words(&error)))?;
         tracing::info!(server = %self.server(), key = %name_of_key(key), file = %file.display(), "stored a new host key");

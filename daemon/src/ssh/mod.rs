@@ -20,7 +20,6 @@ pub mod settings;
 mod transport;
 mod wire;
 
-
 pub use attempt::Attempt;
 pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received};
 pub use link::{Link, Links};

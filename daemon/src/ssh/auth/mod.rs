@@ -33,7 +33,8 @@ type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
 /// Stage `auth`: `auth_refused` when the server takes none of them, `needs_input` when a person has to unlock a key or
 /// answer something, `timed_out` after 20 s. `connection_lost` when the server went away meanwhile.
 pub(super) async fn log_in(handle: &mut Handle<Handler>, server: &Server, session: &Session) -> Result<(), Reason> {
-    let mut login = Login { handle, server, session, offered: Vec::new(), notes: Vec::new(), seen: Vec::new(), methods: None };
+    let mut login =
+        Login { handle, server, session, offered: Vec::new(), notes: Vec::new(), seen: Vec::new(), methods: None };
     match tokio::time::timeout(LOGIN_TIMEOUT, login.run()).await {
         Ok(result) => result,
         Err(_) => {
@@ -169,11 +170,8 @@ impl Login<'_> {
         match result {
             Ok(AuthResult::Success) => Ok(Answer::LoggedIn),
             Ok(AuthResult::Failure { partial_success: true, remaining_methods }) => {
-                let message = format!(
-                    "{} accepts {name} and asks for more: {}",
-                    self.who(),
-                    method_names(&remaining_methods)
-                );
+                let message =
+                    format!("{} accepts {name} and asks for more: {}", self.who(), method_names(&remaining_methods));
                 Err(Reason::new(Stage::Auth, Code::NeedsInput, message)
                     .with_hint("a second factor cannot be given yet; allow the key alone on the server"))
             }
@@ -229,7 +227,8 @@ impl Login<'_> {
             Some(methods) if !methods.is_empty() => format!("; it takes {}", method_names(methods)),
             _ => String::new(),
         };
-        let message = format!("{} refuses the login with {}{takes}{}", self.who(), self.offered.join(", "), self.besides());
+        let message =
+            format!("{} refuses the login with {}{takes}{}", self.who(), self.offered.join(", "), self.besides());
         Reason::new(Stage::Auth, Code::AuthRefused, message)
             .with_hint("check the user name, and that the key is in authorized_keys there; then: alknetctl retry")
     }
@@ -266,7 +265,7 @@ impl Login<'_> {
 }
 
 fn method_names(methods: &MethodSet) -> String {
-    methods.iter().map(|method| String::from(method)).collect::<Vec<_>>().join(", ")
+    methods.iter().map(String::from).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(unix)]

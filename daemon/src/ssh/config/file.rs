@@ -68,7 +68,9 @@ impl Reading<'_> {
             let spot = Spot { file: path.to_owned(), line: index + 1 };
             let Some((keyword, rest)) = keyword_of(line) else { continue };
             match keyword.as_str() {
-                "host" => applies = may_apply && self.is_host(&words(rest).map_err(|what| invalid(&spot, what))?, &spot)?,
+                "host" => {
+                    applies = may_apply && self.is_host(&words(rest).map_err(|what| invalid(&spot, what))?, &spot)?
+                }
                 "match" => applies = may_apply && is_match_all(rest),
                 "include" => {
                     let names = words(rest).map_err(|what| invalid(&spot, what))?;
@@ -141,9 +143,8 @@ fn is_match_all(rest: &str) -> bool {
 }
 
 fn text_of(path: &Path, origin: &Origin) -> Result<Option<String>, Reason> {
-    let unusable = |why: &str| {
-        Reason::new(Stage::Config, Code::InvalidConfig, format!("cannot read {}: {why}", path.display()))
-    };
+    let unusable =
+        |why: &str| Reason::new(Stage::Config, Code::InvalidConfig, format!("cannot read {}: {why}", path.display()));
     let metadata = match std::fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

@@ -4,9 +4,6 @@ mod directive;
 mod file;
 mod token;
 
-#[cfg(test)]
-mod tests;
-
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,7 +55,8 @@ pub(super) fn resolve(destination: &Destination, settings: &Settings) -> Result<
 
 fn server(destination: &Destination, settings: &Settings, found: Found) -> Result<Server, Reason> {
     if let Some((spot, directive)) = &found.detour {
-        let message = format!("{spot}: {directive} is not supported yet, and a direct connection may reach another host");
+        let message =
+            format!("{spot}: {directive} is not supported yet, and a direct connection may reach another host");
         return Err(Reason::new(Stage::Config, Code::InvalidConfig, message)
             .with_hint(format!("take the line away for this host, or say `{directive} none`")));
     }

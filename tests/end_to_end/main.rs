@@ -12,6 +12,7 @@ mod peers;
 mod places;
 mod remote;
 mod rules;
+mod service;
 mod sessions;
 
 use alknet_tests::{Sshd, World};

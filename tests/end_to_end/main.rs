@@ -10,6 +10,7 @@ mod json;
 mod life;
 mod peers;
 mod places;
+mod readme;
 mod remote;
 mod rules;
 mod service;

@@ -118,10 +118,7 @@ impl Listener {
 
 /// A peer that the system says nothing about is taken for somebody else.
 fn identify(stream: &Stream) -> PeerIdentity {
-    match stream.peer_creds() {
-        Ok(credentials) => system::identity(&credentials),
-        Err(_) => PeerIdentity { uid: None, pid: None, is_same_user: false },
-    }
+    system::identity(stream).unwrap_or(PeerIdentity { uid: None, pid: None, is_same_user: false })
 }
 
 fn impossible_path(socket: &Path, error: &io::Error) -> Fault {
@@ -159,7 +156,6 @@ mod unix {
     use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 
     use directories::ProjectDirs;
-    use interprocess::local_socket::PeerCreds;
     use nix::unistd::geteuid;
 
     use super::*;
@@ -273,19 +269,29 @@ mod unix {
         created
     }
 
-    pub(super) fn identity(credentials: &PeerCreds) -> PeerIdentity {
+    /// The user is what counts. A process of another PID namespace, for instance outside of our container,
+    /// has none here: the system says 0, which interprocess takes for an error.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(super) fn identity(stream: &Stream) -> Option<PeerIdentity> {
+        use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+        let Stream::UdSocket(socket) = stream;
+        let credentials = getsockopt(socket, PeerCredentials).ok()?;
+        let is_same_user = credentials.uid() == geteuid().as_raw();
+        let pid = u32::try_from(credentials.pid()).ok().filter(|pid| *pid != 0);
+        Some(PeerIdentity { uid: Some(credentials.uid()), pid, is_same_user })
+    }
+
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(super) fn identity(stream: &Stream) -> Option<PeerIdentity> {
+        let credentials = stream.peer_creds().ok()?;
         let uid = credentials.euid();
-        PeerIdentity {
-            uid,
-            pid: credentials.pid().and_then(|pid| u32::try_from(pid).ok()),
-            is_same_user: uid == Some(geteuid().as_raw()),
-        }
+        let pid = credentials.pid().and_then(|pid| u32::try_from(pid).ok());
+        Some(PeerIdentity { uid, pid, is_same_user: uid == Some(geteuid().as_raw()) })
     }
 }
 
 #[cfg(windows)]
 mod windows {
-    use interprocess::local_socket::PeerCreds;
     use interprocess::os::windows::local_socket::ListenerOptionsExt;
     use interprocess::os::windows::security_descriptor::SecurityDescriptor;
     use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
@@ -321,10 +327,10 @@ mod windows {
         options.security_descriptor(SecurityDescriptor::deserialize(&rights)?).create_tokio()
     }
 
-    pub(super) fn identity(credentials: &PeerCreds) -> PeerIdentity {
-        let pid = credentials.pid();
+    pub(super) fn identity(stream: &Stream) -> Option<PeerIdentity> {
+        let pid = stream.peer_creds().ok()?.pid();
         let owner = pid.and_then(|pid| sid_of(Pid::from_u32(pid)));
-        PeerIdentity { uid: None, pid, is_same_user: owner.is_some() && owner == own_sid() }
+        Some(PeerIdentity { uid: None, pid, is_same_user: owner.is_some() && owner == own_sid() })
     }
 
     fn own_sid() -> Option<String> {

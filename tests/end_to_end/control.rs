@@ -136,6 +136,18 @@ fn another_user_is_refused() {
 }
 
 #[test]
+fn a_client_in_another_process_namespace_is_served() {
+    if !can_be_root("only root can make a namespace everywhere") {
+        return;
+    }
+    let world = World::with_daemon();
+    let mut command = world.command(std::path::Path::new("unshare"));
+    command.args(["--pid", "--fork"]).arg(&alknet_tests::programs::programs().alknetctl).arg("ping");
+
+    CtlOutput::of(command).ok();
+}
+
+#[test]
 fn garbage_on_the_socket_ends_that_connection_only() {
     let world = World::with_daemon();
     let mut endless = vec![0xFF; 64];

@@ -7,8 +7,11 @@ use alknet_tests::ctl::CtlOutput;
 use alknet_tests::load::assert_echo;
 use alknet_tests::systemd_user::install_unit;
 use alknet_tests::wait::wait_until;
+use alknet_tests::world::can_be_root;
 use alknet_tests::{Sshd, SystemdUser, World, targets};
 use serde_json::Value;
+
+const WHY_ROOT: &str = "a service manager in namespaces of its own needs it";
 
 /// A user whose service manager runs alknetd.
 fn with_service(world: &World) -> SystemdUser<'_> {
@@ -36,6 +39,9 @@ fn the_unit_file_is_taken_without_a_word() {
 
 #[test]
 fn a_started_service_serves_at_once_and_carries_bytes() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     let _sshd = Sshd::start(&world, "prod");
     let echo = targets::echo();
@@ -55,6 +61,9 @@ fn a_started_service_serves_at_once_and_carries_bytes() {
 
 #[test]
 fn under_systemd_the_log_goes_to_the_journal_with_its_fields() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
 
     let manager = with_service(&world);
@@ -68,6 +77,9 @@ fn under_systemd_the_log_goes_to_the_journal_with_its_fields() {
 
 #[test]
 fn the_journal_can_be_turned_off() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     fs::create_dir_all(world.path("config/alknet")).unwrap();
     fs::write(world.config_path(), "log_format = \"json\"\n").unwrap();
@@ -87,6 +99,9 @@ fn the_journal_can_be_turned_off() {
 
 #[test]
 fn a_restarted_service_has_its_rules_again() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     let _sshd = Sshd::start(&world, "prod");
     let echo = targets::echo();
@@ -104,6 +119,9 @@ fn a_restarted_service_has_its_rules_again() {
 
 #[test]
 fn a_reload_of_the_service_keeps_its_process() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     let manager = with_service(&world);
     let pid = manager.property("MainPID");
@@ -117,6 +135,9 @@ fn a_reload_of_the_service_keeps_its_process() {
 
 #[test]
 fn a_stopped_service_ends_in_order() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     let sshd = Sshd::start(&world, "prod");
     let manager = with_service(&world);
@@ -132,6 +153,9 @@ fn a_stopped_service_ends_in_order() {
 
 #[test]
 fn a_shutdown_by_alknetctl_is_no_failure_to_systemd() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     let manager = with_service(&world);
 
@@ -144,6 +168,9 @@ fn a_shutdown_by_alknetctl_is_no_failure_to_systemd() {
 
 #[test]
 fn systemd_brings_a_killed_daemon_back_with_its_rules() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     let _sshd = Sshd::start(&world, "prod");
     let echo = targets::echo();
@@ -161,6 +188,9 @@ fn systemd_brings_a_killed_daemon_back_with_its_rules() {
 
 #[test]
 fn a_configuration_that_cannot_be_used_is_not_tried_again_and_again() {
+    if !can_be_root(WHY_ROOT) {
+        return;
+    }
     let world = World::new();
     fs::create_dir_all(world.path("config/alknet")).unwrap();
     fs::write(world.config_path(), "keepalive = 3\n").unwrap();

@@ -30,7 +30,7 @@ pub(crate) fn measure() -> Vec<Row> {
     });
     let (cpu, wakeups) = (process::cpu_time(pid), process::wakeups(pid));
     std::thread::sleep(IDLE_FOR);
-    let (cpu, wakeups) = (process::cpu_time(pid) - cpu, process::wakeups(pid) - wakeups);
+    let (cpu, wakeups) = (process::cpu_time(pid) - cpu, process::wakeups(pid).saturating_sub(wakeups));
     let resident = process::resident_bytes(pid);
 
     vec![

@@ -20,8 +20,7 @@ fn a_remote_rule_that_the_server_refuses_leaves_nothing() {
 
     let refused = world.ctl(["add-forward", "--json", "--name", "web", "-R", "0:localhost:80", "prod"]);
 
-    assert!([1, 5].contains(&refused.code), "{refused:#?}");
-    assert!(["remote_forward_refused", "remote_port_in_use"].contains(&refused.error_code().as_str()));
+    assert_eq!((refused.code, refused.error_code().as_str()), (1, "remote_forward_refused"), "{refused:#?}");
     assert_eq!(refused.json()["error"]["stage"], "forward");
     assert_eq!(world.forwards().len(), 1);
     assert_eq!(world.forward("up")["status"], "active", "the session goes on");
@@ -39,9 +38,23 @@ fn a_port_that_is_taken_on_the_server_is_a_fault() {
 
     let refused = world.ctl(["add-forward", "--json", "--name", "web", "-R", &spec, "prod"]);
 
-    assert!([1, 5].contains(&refused.code), "{refused:#?}");
-    assert!(["remote_forward_refused", "remote_port_in_use"].contains(&refused.error_code().as_str()));
+    assert_eq!((refused.code, refused.error_code().as_str()), (5, "remote_port_in_use"), "{refused:#?}");
     assert_eq!(world.forwards().len(), 1);
+}
+
+#[test]
+fn a_free_port_of_the_server_stays_the_same_over_a_cut() {
+    let (world, sshd) = real_world();
+    let echo = targets::echo();
+    let port = port_of(&world.add_active("web", &["-R", &format!("0:127.0.0.1:{}", echo.port()), "prod"]));
+    let mut watch = world.watch();
+
+    sshd.kill_sessions();
+    watch.until_forward("web", "suspended");
+    watch.until_forward("web", "active");
+
+    assert_eq!(world.port("web"), port);
+    assert_echo(port);
 }
 
 #[test]

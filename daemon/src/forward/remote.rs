@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use alknet_proto::Target;
+use alknet_core::Listen;
+use alknet_proto::{Bind, Code, Reason, Target};
 use bytes::Bytes;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +14,7 @@ use super::local::LocalStream;
 use super::relay::{End, Listens, Relay, Sink, Source};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
-use crate::ssh::{ChannelReader, ChannelWriter, Incoming, Received, RemoteListener};
+use crate::ssh::{ChannelReader, ChannelWriter, Incoming, Link, Received, RemoteListener};
 
 /// Has the server listen until the listener is told to end or the session is over.
 pub(super) async fn run(listener: Listener) {
@@ -21,7 +22,7 @@ pub(super) async fn run(listener: Listener) {
     let live = listener.links.borrow().clone().filter(|link| Some(link.epoch()) == asked_on);
     let Some(link) = live else { return };
     // The question is not taken back: the server would go on listening for nobody.
-    let on_server = match link.listen(listener.listen.forwarding.bind()).await {
+    let on_server = match ask_server(&link, &listener.listen).await {
         Ok(on_server) => on_server,
         Err(_) if listener.stop.is_cancelled() || listener.cut.is_cancelled() => {
             return listener.report_closed().await;
@@ -33,6 +34,18 @@ pub(super) async fn run(listener: Listener) {
     let over = link.over().clone();
     drop(link);
     accept(&listener, on_server, over).await;
+}
+
+/// A free port is to stay the same over reconnects: the earlier one is asked for first, and given up if it is taken.
+async fn ask_server(link: &Arc<Link>, listen: &Listen) -> Result<RemoteListener, Reason> {
+    let bind = listen.forwarding.bind();
+    if let (Bind::Tcp(address, 0), Some(port)) = (bind, listen.earlier_port) {
+        match link.listen(&Bind::Tcp(address.clone(), port)).await {
+            Err(reason) if matches!(reason.code, Code::RemotePortInUse | Code::RemoteForwardRefused) => {}
+            answer => return answer,
+        }
+    }
+    link.listen(bind).await
 }
 
 async fn accept(listener: &Listener, mut on_server: RemoteListener, over: CancellationToken) {

@@ -81,6 +81,15 @@ pub(super) fn remote_port_in_use(bind: &Bind) -> Reason {
     Reason::new(Stage::Forward, Code::RemotePortInUse, message)
 }
 
+/// The server would listen, but not there.
+pub(super) fn remote_port_taken(bind: &Bind) -> Reason {
+    let message = format!("{} is taken on the server, perhaps by an earlier session of ours", bind_name(bind));
+    Reason::new(Stage::Forward, Code::RemotePortInUse, message).with_hint(
+        "the server frees the port when it gives that session up (ClientAliveInterval in its sshd_config); \
+         or choose another port",
+    )
+}
+
 /// The server refused to listen. It never says why.
 pub(super) fn listen_refused(bind: &Bind, error: &Error) -> Reason {
     if !matches!(error, Error::RequestDenied) {

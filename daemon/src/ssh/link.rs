@@ -220,10 +220,21 @@ async fn listen_at(link: &Arc<Link>, place: Place, bind: &Bind) -> Result<Standi
     match answer {
         Ok(()) => Ok((place, arrivals)),
         Err(error) => {
+            let is_taken = matches!(error, russh::Error::RequestDenied) && is_port_taken(link, &place).await;
             remotes.forget(&place);
-            Err(failure::listen_refused(bind, &error))
+            Err(if is_taken { failure::remote_port_taken(bind) } else { failure::listen_refused(bind, &error) })
         }
     }
+}
+
+/// A server never says why it refuses to listen. One that would listen at any free port does not mind
+/// listening, so it is this port that it cannot have. Ports below 1024 may also need rights there.
+async fn is_port_taken(link: &Link, place: &Place) -> bool {
+    let Place::Tcp(address, 1024..) = place else { return false };
+    let Ok(free) = link.handle.tcpip_forward(address.clone(), 0).await else { return false };
+    // Nobody was told of the free port; whoever finds it in this moment is refused.
+    let _ = link.handle.cancel_tcpip_forward(address.clone(), free).await;
+    free != 0
 }
 
 async fn listen_at_a_free_port(link: &Arc<Link>, address: &str, bind: &Bind) -> Result<Standing, Reason> {

@@ -8,6 +8,7 @@ use alknet_proto::{Operation, Output};
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::config::Config;
 use crate::perform::Performer;
 
 /// Events that wait for the loop. A full inbox slows down whoever tells, and nothing is lost.
@@ -16,12 +17,14 @@ pub const INBOX: usize = 1024;
 const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What the loop is told beside events: by signals, not by tasks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Order {
-    /// Read the configuration again.
-    Reload,
-    /// End at once.
-    EndNow,
+    /// End in order; the second time, at once.
+    Stop,
+    /// Every suspended session tries at once.
+    RetryAll,
+    /// Go on with this configuration.
+    Configure(Box<Config>),
 }
 
 /// Owns the model and runs until somebody asks to stop.
@@ -49,12 +52,8 @@ impl Daemon {
         daemon
     }
 
-    /// Runs until the model says stop, then stops in order. `reload` is called for [`Order::Reload`].
-    pub async fn run(
-        mut self,
-        mut orders: mpsc::Receiver<Order>,
-        mut reload: impl FnMut(&mut Performer) -> Option<Duration>,
-    ) {
+    /// Runs until the model says stop, then stops in order. `configure` says what a new configuration changes.
+    pub async fn run(mut self, mut orders: mpsc::Receiver<Order>, configure: impl Fn(&Config, &mut Performer)) {
         loop {
             let due = async {
                 match self.model.next_deadline() {
@@ -67,11 +66,13 @@ impl Daemon {
                 event = self.inbox.recv() => event,
                 () = due => Some(Event::Tick),
                 order = orders.recv() => match order {
-                    Some(Order::Reload) => {
-                        self.stop_grace = reload(&mut self.performer).unwrap_or(self.stop_grace);
+                    Some(Order::Stop) => Some(Event::ShutdownAsked),
+                    Some(Order::RetryAll) => Some(Event::RetryAll),
+                    Some(Order::Configure(config)) => {
+                        self.stop_grace = config.stop_grace();
+                        configure(&config, &mut self.performer);
                         continue;
                     }
-                    Some(Order::EndNow) => Some(Event::ShutdownAsked),
                     None => None,
                 },
             };
@@ -81,7 +82,10 @@ impl Daemon {
                 break;
             }
         }
-        self.stop(orders).await;
+        tokio::select! {
+            () = self.stop() => {}
+            () = told_to_stop(&mut orders) => tracing::info!("told again to stop: ending at once"),
+        }
     }
 
     /// One event into the model, its actions out. True when the daemon is to end.
@@ -92,7 +96,6 @@ impl Daemon {
             self.performer.reply(call, Ok(Output::Daemon(about)));
             return false;
         }
-        tell(&event);
         let mut stops = false;
         for action in self.model.step(event, clock::now(), clock::jitter()) {
             stops |= action == Action::Stop;
@@ -102,61 +105,32 @@ impl Daemon {
     }
 
     /// No new connections, a grace time for the open ones, goodbye to the servers.
-    async fn stop(mut self, mut orders: mpsc::Receiver<Order>) {
+    async fn stop(mut self) {
         tracing::info!("stopping");
         crate::service::stopping();
         self.performer.stop_listening();
+        let ending = async {
+            self.performer.close_clients().await;
+            tokio::select! {
+                () = self.performer.drained() => {}
+                () = tokio::time::sleep(self.stop_grace) => tracing::info!("connections are cut that did not end in time"),
+            }
+            self.performer.cut(GOODBYE_LIMIT).await;
+        };
         // Tasks report to the end; somebody has to hear them, or they would wait for ever.
-        let mut inbox = self.inbox;
-        let hearing = tokio::spawn(async move { while inbox.recv().await.is_some() {} });
-        self.performer.close_clients().await;
+        let hearing = async { while self.inbox.recv().await.is_some() {} };
         tokio::select! {
-            () = self.performer.drained() => {}
-            () = tokio::time::sleep(self.stop_grace) => tracing::info!("connections are cut that did not end in time"),
-            () = end_now(&mut orders) => tracing::info!("told again to stop: ending at once"),
+            () = ending => {}
+            () = hearing => {}
         }
-        self.performer.cut(GOODBYE_LIMIT).await;
-        hearing.abort();
     }
 }
 
-async fn end_now(orders: &mut mpsc::Receiver<Order>) {
+async fn told_to_stop(orders: &mut mpsc::Receiver<Order>) {
     while let Some(order) = orders.recv().await {
-        if order == Order::EndNow {
+        if matches!(order, Order::Stop) {
             return;
         }
     }
     std::future::pending().await
-}
-
-/// What a user would tell a friend, told where every event passes.
-fn tell(event: &Event) {
-    match event {
-        Event::Connected { destination, epoch, peer } => {
-            tracing::info!(session = %destination, epoch = epoch.0, peer = %peer.address, user = %peer.user, "session active");
-        }
-        Event::Lost { destination, epoch, reason } => {
-            tracing::info!(session = %destination, epoch = epoch.0, code = ?reason.code, %reason, "session lost");
-        }
-        Event::ListenerBound { forward, port, .. } => {
-            tracing::info!(%forward, port, "listening");
-        }
-        Event::ListenerRefused { forward, reason, .. } => {
-            tracing::warn!(%forward, code = ?reason.code, %reason, "not listening");
-        }
-        Event::Requested { call, operation, .. } => {
-            tracing::debug!(client = call.client.0, request = %call.request, operation = operation.name(), "requested");
-        }
-        Event::Loaded(rules) => tracing::info!(rules = rules.rules.len(), "rules loaded"),
-        Event::Aborted(_)
-        | Event::ClientGone(_)
-        | Event::CaughtUp(_)
-        | Event::ListenerClosed { .. }
-        | Event::InUse { .. }
-        | Event::Saved { .. }
-        | Event::NotSaved { .. }
-        | Event::Tick
-        | Event::RetryAll
-        | Event::ShutdownAsked => {}
-    }
 }

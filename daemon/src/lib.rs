@@ -15,6 +15,7 @@ pub mod store;
 pub mod clock;
 pub mod config;
 pub mod counters;
+pub mod journal;
 pub mod lock;
 pub mod logging;
 pub mod process;

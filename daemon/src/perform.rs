@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::control::Clients;
 use crate::counters::{ForwardCounters, SessionCounters};
 use crate::forward::Listener;
+use crate::journal;
 use crate::ssh::attempt::Attempt;
 use crate::ssh::{Link, Settings};
 
@@ -107,11 +108,14 @@ impl Performer {
                 let event = self.event_with_counters(event);
                 self.clients.publish(call, event);
             }
+            Action::Log(event) => journal::tell(&event),
             Action::ForgetForward(forward) => {
                 self.forwards.remove(&forward);
             }
             Action::ForgetSession(destination) => {
-                self.sessions.remove(&destination);
+                if let Some((_, cancel)) = self.sessions.remove(&destination).and_then(|session| session.attempt) {
+                    cancel.cancel();
+                }
             }
             Action::Stop => {}
         }

@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
-use alknet_core::Event;
 use alknet_proto::endpoint;
 use alknet_proto::hello::PROTOCOL_VERSION;
 use alknet_proto::status::DaemonStatus;
@@ -112,7 +110,10 @@ fn start(arguments: &Arguments, open_files: Option<u64>) -> Result<(), Refusal> 
         .build()
         .map_err(|error| Fault::new(Code::Internal, format!("cannot start: {error}")))?;
     let start = Start { arguments, config, config_path, is_asked_for, state_dir, socket, switch, open_files };
-    runtime.block_on(start.run())
+    let ended = runtime.block_on(start.run());
+    // What matters was awaited. A lookup that hangs in the system's resolver is not waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 /// Everything that is settled before the first task runs.
@@ -133,14 +134,14 @@ impl Start<'_> {
         create_state_dir(&self.state_dir)?;
         let _socket_lock = take_lock(&lock_of_socket(&self.socket, &self.state_dir), &self.socket)?;
         let _rules_lock = take_lock(&self.state_dir.join("rules.lock"), &self.state_dir)?;
-        let rules_path = self.state_dir.join(store::FILE_NAME);
+        let rules_path = store::path_in(&self.state_dir);
         let rules = store::load(&rules_path)?;
         let settings = Settings::from_environment().map_err(|error| Fault::new(Code::InvalidConfig, error))?;
         let listener = endpoint::listen(&self.socket)?;
 
         let (inbox, events) = mpsc::channel(INBOX);
         let (orders, ordered) = mpsc::channel(16);
-        listen_for_signals(inbox.clone(), orders)?;
+        self.listen_for_signals(orders)?;
         let (to_store, stored) = watch::channel(None);
         let storing = tokio::spawn(store::run(rules_path, stored, inbox.clone()));
         let clients = Clients::default();
@@ -156,32 +157,48 @@ impl Start<'_> {
             socket: self.socket.display().to_string(),
             state_dir: self.state_dir.display().to_string(),
         };
-        tracing::info!(socket = %self.socket.display(), version = %about.version, open_files = self.open_files, "serving");
+        let n_rules = rules.rules.len();
+        tracing::info!(socket = %about.socket, version = %about.version, rules = n_rules, open_files = self.open_files, "serving");
         let daemon = Daemon::new(performer, events, about, self.config.stop_grace(), rules);
         service::ready();
-        daemon.run(ordered, |performer| self.reload(performer)).await;
+        daemon.run(ordered, |config, performer| self.configure(config, performer)).await;
 
-        stop_control.cancel();
-        // The socket file goes with the listener, and the last rules reach the disk.
-        let _ = serving.await;
+        // The last rules reach the disk before anybody can see that the daemon is gone: the socket goes last.
         let _ = storing.await;
+        stop_control.cancel();
+        let _ = serving.await;
         tracing::info!("stopped");
         Ok(())
     }
 
-    /// Reads the configuration again; one that cannot be used changes nothing. Gives the new grace time.
-    fn reload(&self, performer: &mut Performer) -> Option<Duration> {
-        let config = match Config::load(&self.config_path, self.is_asked_for) {
-            Ok(config) => config,
-            Err(fault) => {
-                tracing::error!(%fault, "configuration not reloaded; the earlier one stays");
-                return None;
-            }
-        };
+    /// What a configuration that was read again changes: only what differs acts.
+    fn configure(&self, config: &Config, performer: &mut Performer) {
         self.switch.set(self.arguments.log_level.or(config.log_level).unwrap_or_default());
-        performer.settings = with_config((*performer.settings).clone(), &config).into();
+        if config.log_format != self.config.log_format {
+            tracing::warn!("a new log_format takes effect at the next start");
+        }
+        performer.settings = with_config((*performer.settings).clone(), config).into();
         tracing::info!("configuration reloaded");
-        Some(config.stop_grace())
+    }
+
+    fn listen_for_signals(&self, orders: mpsc::Sender<Order>) -> Result<(), Fault> {
+        let (path, is_asked_for) = (self.config_path.clone(), self.is_asked_for);
+        let tell = move |signal| {
+            let order = match signal {
+                Signal::Stop => Order::Stop,
+                Signal::RetryAll => Order::RetryAll,
+                Signal::Reload => match Config::load(&path, is_asked_for) {
+                    Ok(config) => Order::Configure(Box::new(config)),
+                    Err(fault) => {
+                        tracing::error!(%fault, "configuration not reloaded; the earlier one stays");
+                        return;
+                    }
+                },
+            };
+            // Nobody listens to a 17th order while 16 wait; they say the same.
+            let _ = orders.try_send(order);
+        };
+        signals::listen(tell).map_err(|error| Fault::new(Code::Internal, format!("cannot listen for signals: {error}")))
     }
 }
 
@@ -216,30 +233,28 @@ fn take_lock(path: &Path, what: &Path) -> Result<Lock, Refusal> {
     })
 }
 
+/// Whoever may write there may say where connections go.
 fn create_state_dir(path: &Path) -> Result<(), Fault> {
+    let refuse = |what: String| {
+        Fault::new(Code::PermissionDenied, format!("the state directory {} {what}", path.display()))
+            .with_hint("choose another one with --state-dir")
+    };
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| {
-        Fault::new(Code::PermissionDenied, format!("cannot create the state directory {}: {error}", path.display()))
-            .with_hint("choose another one with --state-dir")
-    })
-}
-
-/// The first stop is an orderly one, the second ends at once.
-fn listen_for_signals(inbox: mpsc::Sender<Event>, orders: mpsc::Sender<Order>) -> Result<(), Fault> {
-    let stopping = std::sync::atomic::AtomicBool::new(false);
-    let tell = move |signal| {
-        // The daemon may be past listening; then there is nobody to tell.
-        let _ = match signal {
-            Signal::Stop if stopping.swap(true, std::sync::atomic::Ordering::Relaxed) => {
-                orders.try_send(Order::EndNow).is_ok()
-            }
-            Signal::Stop => inbox.blocking_send(Event::ShutdownAsked).is_ok(),
-            Signal::Reload => orders.try_send(Order::Reload).is_ok(),
-            Signal::RetryAll => inbox.blocking_send(Event::RetryAll).is_ok(),
-        };
-    };
-    signals::listen(tell).map_err(|error| Fault::new(Code::Internal, format!("cannot listen for signals: {error}")))
+    builder.create(path).map_err(|error| refuse(format!("cannot be created: {error}")))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let found = std::fs::metadata(path).map_err(|error| refuse(format!("cannot be looked at: {error}")))?;
+        if found.uid() != nix::unistd::geteuid().as_raw() {
+            return Err(refuse("belongs to somebody else".to_owned()));
+        }
+        if found.mode() & 0o022 != 0 {
+            return Err(refuse("can be written to by other users".to_owned())
+                .with_hint(format!("chmod go-w {}", path.display())));
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! What is forwarded where: OpenSSH's specs for -L, -R and -D, read once and valid from then on.
 
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -193,6 +194,20 @@ impl Forwarding {
         match self {
             Forwarding::Local(_, target) | Forwarding::Remote(_, target) => Some(target),
             Forwarding::Dynamic(_) | Forwarding::RemoteDynamic(_) => None,
+        }
+    }
+}
+
+impl FromStr for Forwarding {
+    type Err = String;
+
+    /// Reads `-L SPEC`, `-R SPEC` and `-D SPEC`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once(' ') {
+            Some(("-L", spec)) => Forwarding::parse_local(spec),
+            Some(("-R", spec)) => Forwarding::parse_remote(spec),
+            Some(("-D", spec)) => Forwarding::parse_dynamic(spec),
+            Some(_) | None => Err(format!("`{}` is not -L, -R or -D with a forwarding", crate::fault::one_line(text))),
         }
     }
 }

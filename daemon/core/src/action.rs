@@ -49,6 +49,8 @@ pub enum Action {
         /// What.
         event: StatusEvent,
     },
+    /// Write a change into the log. Comes once for every change, whoever watches.
+    Log(StatusEvent),
     /// A forward is gone for good: nobody asks for its counters again.
     ForgetForward(ForwardId),
     /// No forward goes to this destination any more: nobody asks for its counters again.

@@ -26,7 +26,7 @@ pub(crate) struct PendingCall {
 impl PendingCall {
     /// When somebody who still waits has to be told that it took too long.
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        let is_waited_for = self.call.is_some() && !matches!(self.step, Step::Undoing(_));
+        let is_waited_for = self.call.is_some() && !matches!(self.step, Step::Undoing { .. });
         is_waited_for.then_some(self.give_up_at)
     }
 }
@@ -51,7 +51,12 @@ pub(crate) enum Step {
     /// Its listeners have to close.
     Closing,
     /// It failed, and what it had begun has to be taken back first.
-    Undoing(Fault),
+    Undoing {
+        /// What is answered then.
+        fault: Fault,
+        /// The rules as they were have to be on disk again, from this revision on.
+        revision: u64,
+    },
 }
 
 /// How a request ended.
@@ -107,14 +112,15 @@ impl Model {
             (_, Step::Opening) => self.advance_opening(pending, turn),
             (_, Step::Saving(revision)) if *revision <= self.saved_revision => self.advance_saved(pending, turn),
             (_, Step::Saving(_)) => None,
-            (Work::Add, Step::Undoing(fault)) => {
+            (_, Step::Undoing { revision, .. }) if self.saved_revision < *revision => None,
+            (Work::Add, Step::Undoing { fault, .. }) => {
                 let fault = fault.clone();
                 self.all_closed(&pending.forwards).then(|| {
                     self.forget(&pending.forwards, false, turn);
                     Answer::Ready(Err(fault))
                 })
             }
-            (_, Step::Undoing(fault)) => Some(Answer::Ready(Err(fault.clone()))),
+            (_, Step::Undoing { fault, .. }) => Some(Answer::Ready(Err(fault.clone()))),
             (Work::Restart, Step::Closing) => {
                 if self.all_closed(&pending.forwards) {
                     self.each(&pending.forwards, |forward| {
@@ -203,6 +209,13 @@ impl Model {
     /// Puts everything back to where it was before the request.
     pub(crate) fn undo(&mut self, pending: &mut PendingCall, turn: &mut Turn, fault: Fault) {
         let was_saving = matches!(pending.step, Step::Saving(_));
+        self.take_back(pending);
+        // The rules may be on their way to the disk as they should not be.
+        let revision = if was_saving { self.save(turn) } else { 0 };
+        pending.step = Step::Undoing { fault, revision };
+    }
+
+    fn take_back(&mut self, pending: &PendingCall) {
         match pending.work {
             Work::Add => self.each(&pending.forwards, |forward| forward.life = Life::Ending),
             Work::Remove => self.each(&pending.forwards, |forward| forward.life = Life::Kept),
@@ -211,17 +224,12 @@ impl Model {
                 forward.stopped = true;
                 forward.stopped_on_disk = true;
             }),
-            // The rule stays as it is; its reason says what is wrong.
+            // A rule that was running stays as it is; its reason says what is wrong.
             Work::Restart => self.each(&pending.forwards, |forward| {
                 forward.pausing = false;
                 forward.stopped = forward.stopped_on_disk;
             }),
         }
-        // The rules may be on their way to the disk as they should not be.
-        if was_saving {
-            self.save(turn);
-        }
-        pending.step = Step::Undoing(fault);
     }
 
     /// The rules up to this revision are not on disk.
@@ -229,11 +237,16 @@ impl Model {
         let mut calls = std::mem::take(&mut self.calls);
         let mut undone = false;
         for pending in &mut calls {
-            if matches!(pending.step, Step::Saving(wanted) if wanted <= revision) {
-                // Nothing reached the disk, so there is nothing to write again.
-                pending.step = Step::Opening;
-                self.undo(pending, turn, reason.clone().into());
-                undone = true;
+            match &mut pending.step {
+                Step::Saving(wanted) if *wanted <= revision => {
+                    // Nothing reached the disk, so there is nothing to write again.
+                    self.take_back(pending);
+                    pending.step = Step::Undoing { fault: reason.clone().into(), revision: 0 };
+                    undone = true;
+                }
+                // It is tried again, but nobody is kept waiting for it.
+                Step::Undoing { revision: wanted, .. } if *wanted <= revision => *wanted = 0,
+                Step::Opening | Step::Saving(_) | Step::Closing | Step::Undoing { .. } => {}
             }
         }
         self.calls = calls;

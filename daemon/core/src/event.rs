@@ -17,6 +17,14 @@ pub struct ClientId(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(pub u64);
 
+impl Epoch {
+    /// The next number, which is the latest from now on.
+    pub(crate) fn next(&mut self) -> Epoch {
+        self.0 += 1;
+        *self
+    }
+}
+
 /// Which request of which client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Call {

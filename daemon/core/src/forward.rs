@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use alknet_proto::status::{Change, Ends};
-use alknet_proto::{ForwardId, ForwardName, ForwardSpec, ForwardStats, ForwardStatus, Reason, SessionState, Status};
+use alknet_proto::{ForwardId, ForwardName, ForwardSpec, ForwardStats, ForwardStatus, Reason, Status};
 
 use crate::event::Epoch;
 use crate::moment::Moment;
+use crate::select::Subject;
 use crate::session::{self, Phase, Session};
 
 /// How far a forward is on its way into the rules, or out of them.
@@ -129,6 +130,11 @@ impl Forward {
         }
     }
 
+    /// What it can be selected by.
+    pub(crate) fn subject(&self) -> Subject<'_> {
+        Subject { id: self.id, name: &self.name, tags: &self.spec.tags, destination: &self.spec.destination }
+    }
+
     /// Whether clients see it.
     pub(crate) fn is_visible(&self) -> bool {
         matches!(self.life, Life::Kept | Life::Leaving)
@@ -179,9 +185,14 @@ impl Forward {
     pub(crate) fn deadline(&self) -> Option<Moment> {
         match &self.listener {
             Listener::Opening { deadline, .. } | Listener::Closing { deadline, .. } => Some(*deadline),
-            Listener::Refused { retry_at, .. } => *retry_at,
+            Listener::Refused { retry_at, .. } => retry_at.filter(|_| self.is_visible()),
             Listener::Closed | Listener::Open { .. } => None,
         }
+    }
+
+    /// Whether a listener that was refused may try again. That of an `add-forward` may not: its refusal is the answer.
+    pub(crate) fn is_due_again(&self, now: Moment) -> bool {
+        matches!(self.listener, Listener::Refused { .. }) && self.deadline().is_some_and(|at| at.steady <= now.steady)
     }
 
     /// The port to show: the one that is or was bound, else the one that was asked for.
@@ -256,34 +267,6 @@ impl Forward {
             ephemeral: self.spec.ephemeral,
             on_suspend: self.spec.on_suspend,
             stats: ForwardStats::default(),
-        }
-    }
-}
-
-impl Session {
-    /// What clients see; the counters are filled in by whoever counts.
-    pub(crate) fn status(&self, destination: &alknet_proto::Destination) -> alknet_proto::SessionStatus {
-        let (state, reason) = self.state();
-        let peer = match &self.phase {
-            Phase::Active { peer, .. } => Some(peer),
-            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
-        };
-        debug_assert!(peer.is_some() == (state == SessionState::Active));
-        alknet_proto::SessionStatus {
-            destination: destination.clone(),
-            state,
-            reason,
-            since: self.shown.since.wall,
-            attempt: self.failures,
-            retry_at: self.retry_at().map(|moment| moment.wall),
-            peer: peer.map(|peer| peer.address.clone()),
-            user: peer.map(|peer| peer.user.clone()),
-            server_version: peer.map(|peer| peer.server_version.clone()),
-            algorithms: peer.map(|peer| peer.algorithms.clone()),
-            round_trip_ms: None,
-            channels: 0,
-            bytes_sent: 0,
-            bytes_received: 0,
         }
     }
 }

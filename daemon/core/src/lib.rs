@@ -28,4 +28,4 @@ pub use action::{Action, Listen};
 pub use event::{Call, ClientId, Epoch, Event, Peer};
 pub use model::{Model, Snapshot};
 pub use moment::Moment;
-pub use rules::{SavedRule, SavedRules};
+pub use rules::{SavedRule, SavedRules, check_spec};

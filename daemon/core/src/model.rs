@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use alknet_proto::operation::ForwardRef;
-use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardSpec, ForwardStatus, Operation, SessionStatus};
+use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardStatus, Selector, SessionStatus};
 
 use crate::action::Action;
-use crate::calls::{Answer, PendingCall};
+use crate::calls::{Answer, PendingCall, Work, late};
 use crate::event::{Call, Epoch, Event};
 use crate::forward::{Forward, Life, Listener, Usage};
 use crate::moment::Moment;
@@ -36,7 +36,8 @@ pub struct Model {
 #[derive(Debug)]
 pub(crate) struct Deferred {
     pub(crate) call: Call,
-    pub(crate) operation: Operation,
+    pub(crate) work: Work,
+    pub(crate) selectors: Vec<Selector>,
     pub(crate) deadline: Moment,
 }
 
@@ -170,20 +171,10 @@ impl Model {
     }
 
     fn load(&mut self, rules: SavedRules, turn: &Turn) {
+        self.watches.begin(turn.now);
         self.next_id = rules.next_id.max(1);
         for rule in rules.rules {
-            let spec = ForwardSpec {
-                description: rule.description,
-                tags: rule.tags,
-                on_suspend: rule.on_suspend,
-                lazy: rule.lazy,
-                stopped: rule.stopped,
-                accept_new: rule.accept_new,
-                idle_timeout_seconds: rule.idle_timeout_seconds,
-                name: Some(rule.name.clone()),
-                ..ForwardSpec::new(rule.destination, rule.forwarding)
-            };
-            let mut forward = Forward::new(rule.id, rule.name, spec, turn.now);
+            let mut forward = Forward::new(rule.id, rule.name.clone(), rule.spec(), turn.now);
             forward.life = Life::Kept;
             forward.port = rule.earlier_port;
             self.next_id = self.next_id.max(rule.id.0.saturating_add(1));
@@ -239,10 +230,13 @@ impl Model {
         for deferred in std::mem::take(&mut self.deferred) {
             let n_deferred = self.deferred.len();
             if deferred.deadline.steady <= turn.now.steady {
-                turn.answers.push((deferred.call, Answer::Ready(Err(crate::calls::late()))));
+                turn.answers.push((deferred.call, Answer::Ready(Err(late()))));
                 resumed = true;
             } else {
-                self.requested(deferred.call, deferred.operation, deferred.deadline, turn);
+                let Deferred { call, work, selectors, deadline } = deferred;
+                if let Some(answer) = self.alter(call, work, selectors, deadline, turn) {
+                    turn.answers.push((call, Answer::Ready(answer)));
+                }
                 resumed |= self.deferred.len() == n_deferred;
             }
         }

@@ -7,26 +7,26 @@ use alknet_proto::{Destination, Fault, ForwardId, ForwardStatus, Output, Selecto
 use crate::action::Action;
 use crate::calls::Answer;
 use crate::event::Call;
-use crate::forward::Shown;
+use crate::forward::{Derived, Forward, Shown};
 use crate::limits::REMEMBERED_CHANGES;
 use crate::model::{Model, Turn};
-use crate::session::{self, Session};
-use crate::watch::{self, Everything, Subject};
+use crate::select;
+use crate::session;
+use crate::watch::{self, About, Everything};
 
 impl Model {
     /// Tells watchers what is not as they were told last.
     pub(crate) fn publish_changes(&mut self, turn: &mut Turn) {
         for destination in self.sessions.keys().cloned().collect::<Vec<_>>() {
-            let Some(mut session) = self.sessions.remove(&destination) else { continue };
-            self.publish_session(&destination, &mut session, turn);
-            self.sessions.insert(destination, session);
+            self.publish_session(&destination, turn);
         }
         for id in self.forwards.keys().copied().collect::<Vec<_>>() {
             self.publish_forward(id, turn);
         }
     }
 
-    pub(crate) fn publish_session(&mut self, destination: &Destination, session: &mut Session, turn: &mut Turn) {
+    pub(crate) fn publish_session(&mut self, destination: &Destination, turn: &mut Turn) {
+        let Some(session) = self.sessions.get_mut(destination) else { return };
         let (state, reason) = session.state();
         if session.shown.state == state && session.shown.reason == reason {
             return;
@@ -44,56 +44,43 @@ impl Model {
             attempt: session.failures,
             retry_at: session.retry_at().map(|moment| moment.wall),
         });
-        self.tell(Subject::Session(destination.clone()), event, turn);
+        self.tell(About::Session(destination.clone()), event, turn);
     }
 
     fn publish_forward(&mut self, id: ForwardId, turn: &mut Turn) {
-        let Some(forward) = self.forwards.get(&id) else { return };
-        if !forward.is_visible() {
+        let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.is_visible()) else { return };
+        let Derived { status, reason, retry_at, .. } = forward.derive(self.sessions.get(&forward.spec.destination));
+        let from = forward.shown.status;
+        if from == status && forward.shown.reason == reason {
             return;
         }
-        let derived = forward.derive(self.sessions.get(&forward.spec.destination));
-        let shown = &forward.shown;
-        if shown.status == derived.status && shown.reason == derived.reason {
-            return;
-        }
-        let (name, from) = (forward.name.clone(), shown.status);
-        let since = if from == derived.status { shown.since } else { turn.now };
-        let event = StatusEvent::ForwardStatus(ForwardChanged {
-            seq: self.watches.next_seq(),
-            at: turn.now.wall,
-            id,
-            name,
-            from,
-            to: derived.status,
-            reason: derived.reason.clone(),
-            retry_at: derived.retry_at.map(|moment| moment.wall),
-        });
-        self.each(&[id], |forward| {
-            forward.shown = Shown { status: derived.status, reason: derived.reason.clone(), since };
-            if from != derived.status {
-                forward.history.push_back(Change {
-                    at: turn.now.wall,
-                    from,
-                    to: derived.status,
-                    reason: derived.reason.clone(),
-                });
-            }
+        let at = turn.now.wall;
+        if from == status {
+            forward.shown.reason = reason.clone();
+        } else {
+            forward.shown = Shown { status, reason: reason.clone(), since: turn.now };
+            forward.history.push_back(Change { at, from, to: status, reason: reason.clone() });
             if REMEMBERED_CHANGES < forward.history.len() {
                 forward.history.pop_front();
             }
+        }
+        let event = StatusEvent::ForwardStatus(ForwardChanged {
+            seq: self.watches.next_seq(),
+            at,
+            id,
+            name: forward.name.clone(),
+            from,
+            to: status,
+            reason,
+            retry_at: retry_at.map(|moment| moment.wall),
         });
-        let subject = self.subject(id);
-        self.tell(subject, event, turn);
+        let about = about(forward);
+        self.tell(about, event, turn);
     }
 
-    fn subject(&self, id: ForwardId) -> Subject {
-        let forward = &self.forwards[&id];
-        Subject::Forward { id, name: forward.name.clone(), destination: forward.spec.destination.clone() }
-    }
-
-    fn tell(&mut self, subject: Subject, event: StatusEvent, turn: &mut Turn) {
-        self.watches.publish(subject, event, &self.forwards, &mut turn.actions);
+    fn tell(&mut self, about: About, event: StatusEvent, turn: &mut Turn) {
+        turn.actions.push(Action::Log(event.clone()));
+        self.watches.publish(about, event, &self.forwards, &mut turn.actions);
     }
 
     /// Answers the requests that ended, with everything as it is now.
@@ -112,26 +99,30 @@ impl Model {
 
     /// A forward was added: whoever watches learns of it.
     pub(crate) fn publish_added(&mut self, id: ForwardId, turn: &mut Turn) {
-        let session = self.sessions.get(&self.forwards[&id].spec.destination);
-        let derived = self.forwards[&id].derive(session);
-        self.each(&[id], |forward| {
-            forward.shown = Shown { status: derived.status, reason: derived.reason.clone(), since: turn.now };
-        });
-        let forward = self.status_of(&self.forwards[&id]);
-        let added = ForwardAdded { seq: self.watches.next_seq(), at: turn.now.wall, forward };
-        let subject = self.subject(id);
-        self.tell(subject, StatusEvent::ForwardAdded(added), turn);
+        let Some(forward) = self.forwards.get_mut(&id) else { return };
+        let session = self.sessions.get(&forward.spec.destination);
+        let Derived { status, reason, .. } = forward.derive(session);
+        forward.shown = Shown { status, reason, since: turn.now };
+        let added = ForwardAdded { seq: self.watches.next_seq(), at: turn.now.wall, forward: forward.status(session) };
+        let about = about(forward);
+        self.tell(about, StatusEvent::ForwardAdded(added), turn);
     }
 
-    /// Lets forwards go whose listeners are closed; tells watchers of those that they knew.
+    /// Lets forwards go whose listeners are closed; tells watchers of those that they knew. A session goes with the
+    /// last forward that names it.
     pub(crate) fn forget(&mut self, ids: &[ForwardId], was_visible: bool, turn: &mut Turn) {
         for id in ids {
             let Some(forward) = self.forwards.get(id) else { continue };
+            let destination = forward.spec.destination.clone();
+            let removed = ForwardRemoved { seq: 0, at: turn.now.wall, id: *id, name: forward.name.clone() };
+            let about = about(forward);
+            let is_last = !self.forwards.values().any(|f| f.id != *id && f.spec.destination == destination);
+            if is_last {
+                self.forget_session(&destination, turn);
+            }
             if was_visible {
-                let name = forward.name.clone();
-                let removed = ForwardRemoved { seq: self.watches.next_seq(), at: turn.now.wall, id: *id, name };
-                let subject = self.subject(*id);
-                self.tell(subject, StatusEvent::ForwardRemoved(removed), turn);
+                let removed = ForwardRemoved { seq: self.watches.next_seq(), ..removed };
+                self.tell(about, StatusEvent::ForwardRemoved(removed), turn);
             }
             self.forwards.remove(id);
             turn.actions.push(Action::ForgetForward(*id));
@@ -145,9 +136,8 @@ impl Model {
         since: Option<Seq>,
         turn: &mut Turn,
     ) -> Result<(), Fault> {
-        if !selectors.is_empty() {
-            self.pick(&selectors)?;
-        }
+        let visible = self.forwards.values().filter(|forward| forward.is_visible());
+        let selectors = select::resolve(selectors, visible)?;
         let everything = self.everything(&selectors);
         turn.actions.extend(self.watches.start(call, selectors, since, turn.now, &self.forwards, everything));
         Ok(())
@@ -157,7 +147,7 @@ impl Model {
     pub(crate) fn everything(&self, selectors: &[Selector]) -> Everything {
         let visible = self.forwards.values().filter(|forward| forward.is_visible());
         let forwards: Vec<ForwardStatus> = visible
-            .filter(|forward| watch::is_picked(selectors, forward))
+            .filter(|forward| watch::is_picked(selectors, &forward.subject()))
             .map(|forward| self.status_of(forward))
             .collect();
         let is_meant = |destination: &Destination| {
@@ -165,5 +155,14 @@ impl Model {
         };
         let sessions = self.sessions.iter().filter(|(destination, _)| is_meant(destination));
         Everything { sessions: sessions.map(|(destination, s)| s.status(destination)).collect(), forwards }
+    }
+}
+
+fn about(forward: &Forward) -> About {
+    About::Forward {
+        id: forward.id,
+        name: forward.name.clone(),
+        tags: forward.spec.tags.clone(),
+        destination: forward.spec.destination.clone(),
     }
 }

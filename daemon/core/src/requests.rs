@@ -1,10 +1,9 @@
 //! Operations: what each asks for, and what is refused before anything is begun.
 
 use alknet_proto::operation::{MAX_ADDED_AT_ONCE, PAGE};
-use alknet_proto::spec::{MAX_TAGS, check_description};
 use alknet_proto::status::ForwardDetail;
 use alknet_proto::{
-    Bind, Code, Destination, Fault, ForwardId, ForwardSpec, Forwarding, Operation, Output, Selector, Stage,
+    Bind, Code, Destination, Fault, ForwardId, ForwardName, ForwardSpec, Operation, Output, Selector, Stage,
 };
 
 use crate::action::Action;
@@ -15,8 +14,8 @@ use crate::limits::MAX_FORWARDS;
 use crate::model::{Deferred, Model, Turn};
 use crate::moment::Moment;
 use crate::naming::name_for;
+use crate::rules::check_spec;
 use crate::select::pick;
-use crate::session::Phase;
 
 impl Model {
     /// Begins an operation; answers at once what needs no waiting.
@@ -28,26 +27,10 @@ impl Model {
         }
         let answer = match operation {
             Operation::AddForwards(specs) => self.add(call, specs, deadline, turn).err().map(Err),
-            Operation::RemoveForwards(ref selectors)
-            | Operation::StartForwards(ref selectors)
-            | Operation::StopForwards(ref selectors)
-            | Operation::RestartForwards(ref selectors) => match self.pick(selectors) {
-                Ok(ids) if ids.iter().any(|id| self.is_busy(*id)) => {
-                    self.deferred.push(Deferred { call, operation, deadline });
-                    None
-                }
-                Ok(ids) => {
-                    let work = match operation {
-                        Operation::RemoveForwards(_) => Work::Remove,
-                        Operation::StartForwards(_) => Work::Start,
-                        Operation::StopForwards(_) => Work::Stop,
-                        _ => Work::Restart,
-                    };
-                    self.change(call, work, ids, deadline, turn);
-                    None
-                }
-                Err(fault) => Some(Err(fault)),
-            },
+            Operation::RemoveForwards(selectors) => self.alter(call, Work::Remove, selectors, deadline, turn),
+            Operation::StartForwards(selectors) => self.alter(call, Work::Start, selectors, deadline, turn),
+            Operation::StopForwards(selectors) => self.alter(call, Work::Stop, selectors, deadline, turn),
+            Operation::RestartForwards(selectors) => self.alter(call, Work::Restart, selectors, deadline, turn),
             Operation::ListForwards { selectors, after } => Some(self.list(&selectors, after)),
             Operation::ShowForward(selector) => Some(self.show(&selector)),
             Operation::ListSessions { after } => Some(Ok(self.list_sessions(after.as_ref()))),
@@ -69,6 +52,28 @@ impl Model {
         }
     }
 
+    /// Removes, starts, stops or restarts what is selected, after whatever is being done to it.
+    pub(crate) fn alter(
+        &mut self,
+        call: Call,
+        work: Work,
+        selectors: Vec<Selector>,
+        deadline: Moment,
+        turn: &mut Turn,
+    ) -> Option<Result<Output, Fault>> {
+        match self.pick(&selectors) {
+            Ok(ids) if ids.iter().any(|id| self.is_busy(*id)) => {
+                self.deferred.push(Deferred { call, work, selectors, deadline });
+                None
+            }
+            Ok(ids) => {
+                self.change(call, work, ids, deadline, turn);
+                None
+            }
+            Err(fault) => Some(Err(fault)),
+        }
+    }
+
     fn add(&mut self, call: Call, specs: Vec<ForwardSpec>, deadline: Moment, turn: &mut Turn) -> Result<(), Fault> {
         if specs.is_empty() || MAX_ADDED_AT_ONCE < specs.len() {
             let message = format!("1 to {MAX_ADDED_AT_ONCE} forwards can be added at once, not {}", specs.len());
@@ -79,22 +84,31 @@ impl Model {
                 .with_hint("alknetctl remove-forward makes room"));
         }
         for (n, spec) in specs.iter().enumerate() {
-            check(spec)?;
+            check_spec(spec)?;
             self.check_conflicts(spec, &specs[..n])?;
         }
+        // Names that were chosen come before names that are made up.
+        let chosen: Vec<ForwardName> = specs.iter().filter_map(|spec| spec.name.clone()).collect();
         let mut ids = Vec::new();
         for spec in specs {
-            let name = match &spec.name {
-                Some(name) => name.clone(),
-                None => name_for(&spec, |name| self.forwards.values().any(|other| other.name == *name)),
-            };
-            let id = ForwardId(self.next_id);
-            self.next_id = self.next_id.wrapping_add(1);
+            let is_taken =
+                |name: &ForwardName| chosen.contains(name) || self.forwards.values().any(|f| f.name == *name);
+            let name = spec.name.clone().unwrap_or_else(|| name_for(&spec, is_taken));
+            let id = self.unused_id();
             self.forwards.insert(id, Forward::new(id, name, spec, turn.now));
             ids.push(id);
         }
         self.begin(Some(call), Work::Add, ids, deadline, Step::Opening);
         Ok(())
+    }
+
+    fn unused_id(&mut self) -> ForwardId {
+        while self.forwards.contains_key(&ForwardId(self.next_id)) {
+            self.next_id = self.next_id.wrapping_add(1);
+        }
+        let id = ForwardId(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        id
     }
 
     /// What another forward has already.
@@ -191,8 +205,12 @@ impl Model {
 
     /// Sessions of these forwards try now, also those that wait for a person: a person just asked.
     pub(crate) fn revive_sessions(&mut self, ids: &[ForwardId], now: Moment) {
-        let destinations: Vec<Destination> =
-            ids.iter().filter_map(|id| self.forwards.get(id)).map(|f| f.spec.destination.clone()).collect();
+        let destinations: Vec<Destination> = ids
+            .iter()
+            .filter_map(|id| self.forwards.get(id))
+            .filter(|f| !f.stopped)
+            .map(|f| f.spec.destination.clone())
+            .collect();
         for destination in destinations {
             if let Some(session) = self.sessions.get_mut(&destination) {
                 session.retry(now);
@@ -232,26 +250,25 @@ impl Model {
             return Err(no_session(unknown));
         }
         let all = destinations.is_empty();
-        let meant: Vec<Destination> = if all { self.sessions.keys().cloned().collect() } else { destinations };
-        for destination in &meant {
-            if let Some(session) = self.sessions.get_mut(destination) {
-                session.retry(turn.now);
+        let mut retried = Vec::new();
+        for (destination, session) in &mut self.sessions {
+            if (all || destinations.contains(destination)) && session.retry(turn.now) {
+                retried.push(destination.clone());
             }
         }
         for forward in self.forwards.values_mut() {
-            if forward.is_visible() && (all || meant.contains(&forward.spec.destination)) {
+            if forward.is_visible() && (all || destinations.contains(&forward.spec.destination)) {
                 forget_refusal(forward);
             }
         }
-        Ok(Output::Destinations(meant))
+        Ok(Output::Destinations(retried))
     }
 
     fn disconnect(&mut self, destination: Destination, turn: &mut Turn) -> Result<Output, Fault> {
         let Some(session) = self.sessions.get_mut(&destination) else { return Err(no_session(&destination)) };
-        if let Some(epoch) = session.open_epoch() {
+        if let Some(epoch) = session.disconnect(turn.now) {
             turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
         }
-        session.phase = Phase::Idle { by_person: true };
         Ok(Output::Destinations(vec![destination]))
     }
 
@@ -266,24 +283,6 @@ fn forget_refusal(forward: &mut Forward) {
     if matches!(forward.listener, Listener::Refused { .. }) {
         forward.listener = Listener::Closed;
     }
-}
-
-fn check(spec: &ForwardSpec) -> Result<(), Fault> {
-    let invalid = |message: String| Err(Fault::new(Code::InvalidSpec, message));
-    if spec.forwarding.kind().listens_remotely() && (spec.lazy || spec.idle_timeout_seconds != 0) {
-        return invalid(
-            "a remote forward cannot wait for its first connection: its listener is on the server".to_owned(),
-        );
-    }
-    // What a client sends has not passed the parser of the command line.
-    let forwarding = Forwarding::parse(spec.forwarding.kind(), &spec.forwarding.spec());
-    if forwarding.as_ref() != Ok(&spec.forwarding) {
-        return invalid(forwarding.err().unwrap_or_else(|| "the forwarding is not one that can be written".to_owned()));
-    }
-    if MAX_TAGS < spec.tags.len() {
-        return invalid(format!("a forward has at most {MAX_TAGS} tags, not {}", spec.tags.len()));
-    }
-    spec.description.as_deref().map_or(Ok(()), check_description).or_else(invalid)
 }
 
 fn no_session(destination: &Destination) -> Fault {

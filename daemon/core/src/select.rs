@@ -1,22 +1,51 @@
 //! Which forwards a selector picks.
 
-use alknet_proto::{Code, Fault, ForwardId, Selector};
+use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardName, Selector, Tag};
 use wildmatch::WildMatch;
 
 use crate::forward::Forward;
 
-/// Whether `selector` picks `forward`. A prefix of an id picks here even where another id has it too;
-/// [`pick`] is who refuses that.
-pub(crate) fn picks(selector: &Selector, forward: &Forward) -> bool {
+/// Fewer digits of an id pick nothing: a slip of the finger must not remove a rule.
+const LEAST_PREFIX: usize = 4;
+
+/// Whether `selector` picks a forward with this name, id, tags and destination. A prefix of an id picks nothing
+/// here; [`resolve`] has made a whole id of it.
+pub(crate) fn picks(selector: &Selector, subject: &Subject<'_>) -> bool {
     match selector {
-        Selector::Named(text) => {
-            forward.name.as_str() == text || (4 <= text.len() && forward.id.to_string().starts_with(text.as_str()))
-        }
-        Selector::Glob(pattern) => WildMatch::new(pattern).matches(forward.name.as_str()),
-        Selector::Tag(tag) => forward.spec.tags.contains(tag),
-        Selector::Host(destination) => forward.spec.destination == *destination,
+        Selector::Named(text) => subject.name.as_str() == text || subject.id.to_string() == *text,
+        Selector::Glob(pattern) => WildMatch::new(pattern).matches(subject.name.as_str()),
+        Selector::Tag(tag) => subject.tags.contains(tag),
+        Selector::Host(destination) => subject.destination == destination,
         Selector::All => true,
     }
+}
+
+/// What of a forward can be selected by.
+pub(crate) struct Subject<'a> {
+    pub(crate) id: ForwardId,
+    pub(crate) name: &'a ForwardName,
+    pub(crate) tags: &'a [Tag],
+    pub(crate) destination: &'a Destination,
+}
+
+/// The selectors with prefixes of ids written out, for who will use them again later.
+///
+/// # Errors
+/// As [`pick`].
+pub(crate) fn resolve<'a>(
+    selectors: Vec<Selector>,
+    forwards: impl Iterator<Item = &'a Forward> + Clone,
+) -> Result<Vec<Selector>, Fault> {
+    let whole = |selector: Selector| {
+        let picked = pick(std::slice::from_ref(&selector), forwards.clone())?;
+        let is_by_prefix = matches!(&selector, Selector::Named(text)
+            if !forwards.clone().any(|forward| forward.name.as_str() == text));
+        match picked.as_slice() {
+            [id] if is_by_prefix => Ok(Selector::Named(id.to_string())),
+            _ => Ok(selector),
+        }
+    };
+    selectors.into_iter().map(whole).collect()
 }
 
 /// The ids that the selectors pick together, in order and each once.
@@ -46,13 +75,14 @@ fn pick_one<'a>(
     forwards: impl Iterator<Item = &'a Forward> + Clone,
 ) -> Result<Vec<ForwardId>, Fault> {
     let Selector::Named(text) = selector else {
-        return Ok(forwards.filter(|forward| picks(selector, forward)).map(|forward| forward.id).collect());
+        return Ok(forwards.filter(|forward| picks(selector, &forward.subject())).map(|forward| forward.id).collect());
     };
     let exact = |forward: &&Forward| forward.id.to_string() == *text || forward.name.as_str() == text;
     if let Some(forward) = forwards.clone().find(exact) {
         return Ok(vec![forward.id]);
     }
-    let is_prefix = |forward: &&Forward| forward.id.to_string().starts_with(text.as_str());
+    let is_prefix =
+        |forward: &&Forward| LEAST_PREFIX <= text.len() && forward.id.to_string().starts_with(text.as_str());
     let found: Vec<ForwardId> = forwards.filter(is_prefix).map(|forward| forward.id).collect();
     if 1 < found.len() {
         return Err(Fault::new(Code::Ambiguous, format!("`{text}` is the beginning of {} ids", found.len()))

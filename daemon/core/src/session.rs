@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use alknet_proto::{Code, Reason, SessionState, Stage};
+use alknet_proto::{Code, Destination, Reason, SessionState, SessionStatus, Stage};
 
 use crate::backoff;
 use crate::cause::may_cure_itself;
@@ -113,8 +113,8 @@ impl Session {
                 let since = *since;
                 self.note_loss(since, now)
             }
-            _ => {
-                self.failures += 1;
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => {
+                self.failures = self.failures.saturating_add(1);
                 false
             }
         };
@@ -129,16 +129,22 @@ impl Session {
         };
     }
 
+    /// A session that proved stable starts the backoff anew, however it ended. Tells whether it did.
+    fn note_life(&mut self, since: Moment, now: Moment) -> bool {
+        let was_stable = STABLE_AFTER <= now.since(since);
+        if was_stable {
+            self.place = 0;
+        }
+        was_stable
+    }
+
     /// Counts a loss of a live session; tells whether the next try comes at once.
     fn note_loss(&mut self, since: Moment, now: Moment) -> bool {
         while self.losses.front().is_some_and(|loss| LOSS_WINDOW < now.since(*loss)) {
             self.losses.pop_front();
         }
         self.losses.push_back(now);
-        let was_stable = STABLE_AFTER <= now.since(since);
-        if was_stable {
-            self.place = 0;
-        }
+        let was_stable = self.note_life(since, now);
         let is_free = self.losses.len() <= FREE_LOSSES;
         // The newest ones are enough to know whether there were more than the free ones.
         while FREE_LOSSES < self.losses.len() {
@@ -147,13 +153,35 @@ impl Session {
         was_stable || is_free
     }
 
-    /// A person wants it now: whatever it was waiting for, it is due.
-    pub(crate) fn retry(&mut self, now: Moment) {
-        self.phase = match std::mem::replace(&mut self.phase, Phase::Idle { by_person: false }) {
-            Phase::Suspended { cause, .. } | Phase::Failed { cause } => Phase::Suspended { cause, retry_at: now },
-            Phase::Idle { .. } => Phase::Idle { by_person: false },
-            running @ (Phase::Connecting { .. } | Phase::Active { .. }) => running,
-        };
+    /// Nobody wants it now. Tells what has to be ended.
+    pub(crate) fn rest(&mut self, now: Moment) -> Option<Epoch> {
+        let open = self.open_epoch();
+        if let Phase::Active { since, .. } = self.phase {
+            self.note_life(since, now);
+        }
+        if !matches!(self.phase, Phase::Idle { .. }) {
+            self.phase = Phase::Idle { by_person: false };
+            self.failures = 0;
+        }
+        open
+    }
+
+    /// A person wants it to be down. Tells what has to be ended.
+    pub(crate) fn disconnect(&mut self, now: Moment) -> Option<Epoch> {
+        let open = self.rest(now);
+        self.phase = Phase::Idle { by_person: true };
+        open
+    }
+
+    /// A person wants it now: whatever it was waiting for, it is due. Tells whether it was waiting.
+    pub(crate) fn retry(&mut self, now: Moment) -> bool {
+        match &mut self.phase {
+            Phase::Suspended { retry_at, .. } => *retry_at = now,
+            Phase::Failed { cause } => self.phase = Phase::Suspended { cause: cause.clone(), retry_at: now },
+            Phase::Idle { by_person } if *by_person => *by_person = false,
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } => return false,
+        }
+        true
     }
 
     /// Why it is not active, also while a try to cure it is under way.
@@ -184,6 +212,31 @@ impl Session {
                 (SessionState::NeedsInput, Some(cause.clone()))
             }
             Phase::Failed { cause } => (SessionState::Failed, Some(cause.clone())),
+        }
+    }
+
+    /// What clients see; the counters are filled in by whoever counts.
+    pub(crate) fn status(&self, destination: &Destination) -> SessionStatus {
+        let (state, reason) = self.state();
+        let peer = match &self.phase {
+            Phase::Active { peer, .. } => Some(peer),
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
+        };
+        SessionStatus {
+            destination: destination.clone(),
+            state,
+            reason,
+            since: self.shown.since.wall,
+            attempt: self.failures,
+            retry_at: self.retry_at().map(|moment| moment.wall),
+            peer: peer.map(|peer| peer.address.clone()),
+            user: peer.map(|peer| peer.user.clone()),
+            server_version: peer.map(|peer| peer.server_version.clone()),
+            algorithms: peer.map(|peer| peer.algorithms.clone()),
+            round_trip_ms: None,
+            channels: 0,
+            bytes_sent: 0,
+            bytes_received: 0,
         }
     }
 }

@@ -4,23 +4,23 @@ use std::collections::{BTreeMap, VecDeque};
 
 use alknet_proto::event::{Heartbeat, Lagged, Snapshot};
 use alknet_proto::operation::PAGE;
-use alknet_proto::{Destination, ForwardId, ForwardName, ForwardStatus, Selector, Seq, SessionStatus, StatusEvent};
-
-use wildmatch::WildMatch;
+use alknet_proto::{
+    Destination, ForwardId, ForwardName, ForwardStatus, Selector, Seq, SessionStatus, StatusEvent, Tag,
+};
 
 use crate::action::Action;
 use crate::event::Call;
 use crate::forward::Forward;
 use crate::limits::{HEARTBEAT, REMEMBERED_EVENTS};
 use crate::moment::Moment;
-use crate::select;
+use crate::select::{self, Subject};
 
-/// What a remembered event is about, so that a subscription can tell whether it is meant.
+/// What a remembered event is about, so that a subscription can tell whether it is meant, also after the forward is gone.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Subject {
+pub(crate) enum About {
     /// A forward, as it could be selected when the event happened.
-    Forward { id: ForwardId, name: ForwardName, destination: Destination },
-    /// A session.
+    Forward { id: ForwardId, name: ForwardName, tags: Vec<Tag>, destination: Destination },
+    /// A session: whoever is shown one of its forwards is shown it too.
     Session(Destination),
 }
 
@@ -28,7 +28,7 @@ pub(crate) enum Subject {
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     subscriptions: BTreeMap<Call, Vec<Selector>>,
-    remembered: VecDeque<(Seq, Subject, StatusEvent)>,
+    remembered: VecDeque<(Seq, About, StatusEvent)>,
     last_seq: Seq,
     heartbeat_at: Option<Moment>,
 }
@@ -40,6 +40,12 @@ pub(crate) struct Everything {
 }
 
 impl Watches {
+    /// Numbers begin with the wall clock in milliseconds, so that those of an earlier run of the daemon are never
+    /// taken for those of this one.
+    pub(crate) fn begin(&mut self, now: Moment) {
+        self.last_seq = Seq::try_from(now.wall.as_millisecond()).unwrap_or(0);
+    }
+
     pub(crate) fn next_seq(&mut self) -> Seq {
         self.last_seq += 1;
         self.last_seq
@@ -61,7 +67,7 @@ impl Watches {
             Some(since) => {
                 let missed = self.remembered.iter().filter(|(seq, ..)| since < *seq);
                 missed
-                    .filter(|(_, subject, _)| is_meant(&selectors, subject, forwards))
+                    .filter(|(_, about, _)| is_meant(&selectors, about, forwards))
                     .map(|(.., event)| Action::Publish { call, event: event.clone() })
                     .collect()
             }
@@ -89,17 +95,17 @@ impl Watches {
     /// Remembers an event and tells it to everybody who watches its subject.
     pub(crate) fn publish(
         &mut self,
-        subject: Subject,
+        about: About,
         event: StatusEvent,
         forwards: &BTreeMap<ForwardId, Forward>,
         actions: &mut Vec<Action>,
     ) {
         for (call, selectors) in &self.subscriptions {
-            if is_meant(selectors, &subject, forwards) {
+            if is_meant(selectors, &about, forwards) {
                 actions.push(Action::Publish { call: *call, event: event.clone() });
             }
         }
-        self.remembered.push_back((self.last_seq, subject, event));
+        self.remembered.push_back((self.last_seq, about, event));
         if REMEMBERED_EVENTS < self.remembered.len() {
             self.remembered.pop_front();
         }
@@ -130,29 +136,19 @@ impl Watches {
 }
 
 /// Whether a watcher with these selectors is shown `forward`.
-pub(crate) fn is_picked(selectors: &[Selector], forward: &Forward) -> bool {
+pub(crate) fn is_picked(selectors: &[Selector], forward: &Subject<'_>) -> bool {
     selectors.is_empty() || selectors.iter().any(|selector| select::picks(selector, forward))
 }
 
-fn is_meant(selectors: &[Selector], subject: &Subject, forwards: &BTreeMap<ForwardId, Forward>) -> bool {
-    if selectors.is_empty() || selectors.contains(&Selector::All) {
-        return true;
-    }
-    match subject {
-        Subject::Forward { id, name, destination } => match forwards.get(id) {
-            Some(forward) => is_picked(selectors, forward),
-            // Gone for good; of what it was, this much is known.
-            None => selectors.iter().any(|selector| match selector {
-                Selector::Named(text) => name.as_str() == text || id.to_string() == *text,
-                Selector::Glob(pattern) => WildMatch::new(pattern).matches(name.as_str()),
-                Selector::Host(host) => host == destination,
-                Selector::Tag(_) => false,
-                Selector::All => true,
-            }),
-        },
-        Subject::Session(destination) => {
-            forwards.values().any(|forward| forward.spec.destination == *destination && is_picked(selectors, forward))
+fn is_meant(selectors: &[Selector], about: &About, forwards: &BTreeMap<ForwardId, Forward>) -> bool {
+    match about {
+        About::Forward { id, name, tags, destination } => {
+            is_picked(selectors, &Subject { id: *id, name, tags, destination })
         }
+        About::Session(_) if selectors.is_empty() => true,
+        About::Session(destination) => forwards
+            .values()
+            .any(|forward| forward.spec.destination == *destination && is_picked(selectors, &forward.subject())),
     }
 }
 

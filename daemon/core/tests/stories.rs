@@ -186,7 +186,7 @@ impl Story {
                 | StatusEvent::Heartbeat(_)
                 | StatusEvent::Lagged(_) => return None,
             },
-            Action::ForgetForward(_) | Action::ForgetSession(_) => return None,
+            Action::Log(_) | Action::ForgetForward(_) | Action::ForgetSession(_) => return None,
             Action::Stop => "stop".to_owned(),
         })
     }

@@ -171,7 +171,7 @@ impl History {
                 assert_eq!(call, WATCHER);
                 self.believe(event);
             }
-            Action::ForgetForward(_) | Action::ForgetSession(_) => {}
+            Action::Log(_) | Action::ForgetForward(_) | Action::ForgetSession(_) => {}
             Action::Stop => panic!("nobody asked to stop"),
         }
     }

@@ -4,148 +4,27 @@ use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::Path;
 
-use alknet_core::{SavedRule, SavedRules};
-use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardKind, ForwardName, Forwarding, OnSuspend, Stage, Tag};
+use alknet_core::{SavedRule, SavedRules, check_spec};
+use alknet_proto::{Code, Fault, Stage};
 use serde::{Deserialize, Serialize};
 
 /// Grows when an older daemon could no longer read the file without losing something.
 const VERSION: u32 = 1;
+/// What a file that is being written is called.
+const BESIDE_PREFIX: &str = ".rules-";
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RulesFile {
     version: u32,
     next_id: u32,
-    rules: Vec<Entry>,
+    rules: Vec<SavedRule>,
 }
 
 /// Read first and alone, so that a newer file is named as one instead of as a broken one.
 #[derive(Deserialize)]
 struct VersionOnly {
     version: u32,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields, try_from = "RawEntry")]
-struct Entry {
-    id: ForwardId,
-    name: ForwardName,
-    destination: Destination,
-    kind: ForwardKind,
-    spec: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    description: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    tags: Vec<Tag>,
-    on_suspend: OnSuspend,
-    #[serde(skip_serializing_if = "is_off")]
-    lazy: bool,
-    #[serde(skip_serializing_if = "is_off")]
-    stopped: bool,
-    #[serde(skip_serializing_if = "is_off")]
-    accept_new: bool,
-    #[serde(skip_serializing_if = "is_zero")]
-    idle_timeout_seconds: u32,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    earlier_port: Option<u16>,
-    #[serde(skip)]
-    forwarding: Option<Forwarding>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawEntry {
-    id: ForwardId,
-    name: ForwardName,
-    destination: Destination,
-    kind: ForwardKind,
-    spec: String,
-    description: Option<String>,
-    #[serde(default)]
-    tags: Vec<Tag>,
-    #[serde(default)]
-    on_suspend: OnSuspend,
-    #[serde(default)]
-    lazy: bool,
-    #[serde(default)]
-    stopped: bool,
-    #[serde(default)]
-    accept_new: bool,
-    #[serde(default)]
-    idle_timeout_seconds: u32,
-    earlier_port: Option<u16>,
-}
-
-fn is_off(value: &bool) -> bool {
-    !*value
-}
-
-fn is_zero(value: &u32) -> bool {
-    *value == 0
-}
-
-impl TryFrom<RawEntry> for Entry {
-    type Error = String;
-
-    fn try_from(raw: RawEntry) -> Result<Self, String> {
-        let forwarding = Forwarding::parse(raw.kind, &raw.spec)?;
-        Ok(Entry {
-            id: raw.id,
-            name: raw.name,
-            destination: raw.destination,
-            kind: raw.kind,
-            spec: raw.spec,
-            description: raw.description,
-            tags: raw.tags,
-            on_suspend: raw.on_suspend,
-            lazy: raw.lazy,
-            stopped: raw.stopped,
-            accept_new: raw.accept_new,
-            idle_timeout_seconds: raw.idle_timeout_seconds,
-            earlier_port: raw.earlier_port,
-            forwarding: Some(forwarding),
-        })
-    }
-}
-
-impl From<&SavedRule> for Entry {
-    fn from(rule: &SavedRule) -> Self {
-        Entry {
-            id: rule.id,
-            name: rule.name.clone(),
-            destination: rule.destination.clone(),
-            kind: rule.forwarding.kind(),
-            spec: rule.forwarding.spec(),
-            description: rule.description.clone(),
-            tags: rule.tags.clone(),
-            on_suspend: rule.on_suspend,
-            lazy: rule.lazy,
-            stopped: rule.stopped,
-            accept_new: rule.accept_new,
-            idle_timeout_seconds: rule.idle_timeout_seconds,
-            earlier_port: rule.earlier_port,
-            forwarding: None,
-        }
-    }
-}
-
-impl Entry {
-    fn into_rule(self) -> Option<SavedRule> {
-        Some(SavedRule {
-            id: self.id,
-            name: self.name,
-            destination: self.destination,
-            forwarding: self.forwarding?,
-            description: self.description,
-            tags: self.tags,
-            on_suspend: self.on_suspend,
-            lazy: self.lazy,
-            stopped: self.stopped,
-            accept_new: self.accept_new,
-            idle_timeout_seconds: self.idle_timeout_seconds,
-            earlier_port: self.earlier_port,
-        })
-    }
 }
 
 /// What is wrong with a rules file, and where.
@@ -193,20 +72,33 @@ pub(super) fn parse(text: &str) -> Result<SavedRules, Problem> {
             let hint = "remove one of the two; nothing was changed";
             return Err(Problem { line: None, message, hint });
         }
+        if let Err(fault) = check_spec(&rule.spec()) {
+            let message = format!("the rule `{}` cannot be: {fault}", rule.name);
+            return Err(Problem { line: None, message, hint: "mend or remove it; nothing was changed" });
+        }
     }
-    let rules = file.rules.into_iter().filter_map(Entry::into_rule).collect();
-    Ok(SavedRules { revision: 0, next_id: file.next_id, rules })
+    Ok(SavedRules { revision: 0, next_id: file.next_id, rules: file.rules })
+}
+
+/// Removes what a daemon left that was killed while it wrote. The caller holds the lock on the rules.
+pub(super) fn sweep(path: &Path) {
+    let Some(entries) = path.parent().and_then(|folder| std::fs::read_dir(folder).ok()) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(BESIDE_PREFIX) {
+            // What stays does no harm.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
 }
 
 /// Replaces the file: a new one beside it, synced, renamed over the old one, and the folder synced.
 pub(super) fn write(path: &Path, rules: &SavedRules) -> io::Result<()> {
     let folder = path.parent().ok_or_else(|| io::Error::other("the rules file has no folder"))?;
-    let file =
-        RulesFile { version: VERSION, next_id: rules.next_id, rules: rules.rules.iter().map(Entry::from).collect() };
+    let file = RulesFile { version: VERSION, next_id: rules.next_id, rules: rules.rules.clone() };
     let mut text = serde_json::to_vec_pretty(&file)?;
     text.push(b'\n');
     // Readable for the owner alone: tempfile creates it so.
-    let mut beside = tempfile::Builder::new().prefix(".rules-").suffix(".tmp").tempfile_in(folder)?;
+    let mut beside = tempfile::Builder::new().prefix(BESIDE_PREFIX).suffix(".tmp").tempfile_in(folder)?;
     beside.write_all(&text)?;
     beside.as_file().sync_all()?;
     beside.persist(path).map_err(|error| error.error)?;
@@ -227,6 +119,8 @@ fn sync_folder(_: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use alknet_proto::{ForwardId, Forwarding, OnSuspend};
+
     use super::*;
 
     fn rules() -> SavedRules {
@@ -238,10 +132,10 @@ mod tests {
             description: Some("a \"note\"".to_owned()),
             tags: vec!["db".parse().unwrap()],
             on_suspend: OnSuspend::Refuse,
-            lazy: id == 1,
+            lazy: id == 3,
             stopped: id == 2,
-            accept_new: id == 3,
-            idle_timeout_seconds: id,
+            accept_new: id == 1,
+            idle_timeout_seconds: if id == 3 { 60 } else { 0 },
             earlier_port: Some(40000),
         };
         SavedRules {
@@ -277,8 +171,8 @@ mod tests {
             ("{\"version\": 2, \"later\": 1}", "/r/rules.json: a newer alknetd wrote it (version 2, this one reads 1)"),
             ("{\"version\": 1,\n\"next_id\": 1,\n\"rules\": [],\n\"more\": 1}", "/r/rules.json:4: unknown field"),
             (
-                "{\"version\":1,\"next_id\":2,\"rules\":[\n{\"id\":\"9e3779b1\",\"name\":\"a\",\"destination\":\"p\",\"kind\":\"local\",\"spec\":\"x\"}]}",
-                "/r/rules.json:2: `x` is not a forwarding",
+                "{\"version\":1,\"next_id\":2,\"rules\":[\n{\"id\":\"9e3779b1\",\"name\":\"a\",\"destination\":\"p\",\"forwarding\":\"-L x\"}]}",
+                "/r/rules.json:2: `x` has an impossible port",
             ),
         ] {
             let fault = parse(text).err().unwrap().in_file(Path::new("/r/rules.json"));

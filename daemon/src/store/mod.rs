@@ -8,8 +8,11 @@ use alknet_core::{Event, SavedRules};
 use alknet_proto::{Code, Fault, Reason, Stage};
 use tokio::sync::{mpsc, watch};
 
-/// The name of the rules file in the state directory.
-pub const FILE_NAME: &str = "rules.json";
+/// The rules file in the state directory; where it is a link, what it leads to.
+pub fn path_in(state_dir: &Path) -> PathBuf {
+    let path = state_dir.join("rules.json");
+    path.canonicalize().unwrap_or(path)
+}
 
 /// Reads the rules. A file that is not there is an empty one.
 ///
@@ -25,6 +28,7 @@ pub fn load(path: &Path) -> Result<SavedRules, Fault> {
             return Err(fault.at(Stage::LocalIo).with_hint("make the file readable for this user, or move it away"));
         }
     };
+    file::sweep(path);
     file::parse(&text).map_err(|problem| problem.in_file(path))
 }
 

@@ -25,3 +25,6 @@ pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received
 pub use link::{Link, Links};
 pub use remote::{Incoming, RemoteListener};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -55,12 +55,13 @@ impl Judge {
 
     /// The kinds of keys to ask for: those that are known first, so that the server shows one of them.
     pub(super) fn preferred_kinds(&self) -> Vec<Algorithm> {
+        // The bare name is another server's as soon as this one has lines of its own.
+        let has_own_lines = self.plain_lines(Named::Exactly).next().is_some();
+        let named = if has_own_lines { Named::Exactly } else { Named::WithoutPort };
         let is_known = |kind: &Algorithm| {
-            self.plain_lines(Named::Exactly).chain(self.plain_lines(Named::WithoutPort)).any(|line| {
-                match (line.key.algorithm(), kind) {
-                    (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-                    (known, kind) => known == *kind,
-                }
+            self.plain_lines(named).any(|line| match (line.key.algorithm(), kind) {
+                (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+                (known, kind) => known == *kind,
             })
         };
         let (mut kinds, others): (Vec<Algorithm>, Vec<Algorithm>) = KINDS.into_iter().partition(is_known);

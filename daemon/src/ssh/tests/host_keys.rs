@@ -161,3 +161,12 @@ fn a_revoked_key_does_not_choose_the_kind() {
 
     assert!(judge.preferred_kinds()[0].clone().is_rsa(), "{:?}", judge.preferred_kinds());
 }
+
+#[test]
+fn the_server_on_another_port_is_not_asked_for_the_kinds_of_the_one_on_port_22() {
+    let world = World::new();
+
+    let judge = world.judge("web A\n [web]:2222 R", "web", 2222).unwrap();
+
+    assert!(judge.preferred_kinds()[0].clone().is_rsa(), "{:?}", judge.preferred_kinds());
+}

@@ -150,3 +150,14 @@ fn a_key_that_cannot_be_stored_is_not_trusted() {
     assert_eq!(reason.code, Code::HostKeyUnknown);
     assert!(reason.message.contains("cannot store the host key of web:22 in "), "{reason}");
 }
+
+#[cfg(unix)]
+#[test]
+fn who_wants_nothing_stored_says_dev_null() {
+    let world = World::new();
+    let judge = world.judge(Path::new("/dev/null"), 22);
+
+    judge.decide(&world.key().into()).unwrap();
+
+    assert_eq!(judge.store(&judge.first_key().unwrap()), Ok(()));
+}

@@ -136,8 +136,9 @@ impl Judge {
     fn check_certificate(&self, certificate: &Certificate, authority: &Spot) -> Result<(), Reason> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let authority_print = certificate.signature_key().fingerprint(HashAlg::Sha256);
+        let host = self.question.host.to_lowercase();
         let is_for_this_host =
-            certificate.valid_principals().iter().any(|name| pattern::matches(name, &self.question.host));
+            certificate.valid_principals().iter().any(|name| pattern::matches(&name.to_lowercase(), &host));
         let wrong = if certificate.cert_type() != CertType::Host {
             "it is no host certificate"
         } else if !is_for_this_host {

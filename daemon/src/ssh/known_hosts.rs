@@ -191,7 +191,10 @@ impl<'a> Fields<'a> {
         match self.names.strip_prefix("|1|") {
             Some(hashed) => is_hash_of(hashed, name).ok_or(MalformedHash),
             None if self.names.starts_with('|') => Err(MalformedHash),
-            None => Ok(pattern::list_matches(self.names.split(',').filter(|name| !name.is_empty()), name)),
+            None => {
+                let names = self.names.to_lowercase();
+                Ok(pattern::list_matches(names.split(',').filter(|name| !name.is_empty()), name))
+            }
         }
     }
 

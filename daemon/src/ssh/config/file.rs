@@ -211,6 +211,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
                 ('"' | '\'', None) => quote = Some(c),
                 (c, Some(open)) if c == open => quote = None,
                 ('\\', _) if matches!(chars.peek(), Some('"' | '\'' | '\\')) => word.extend(chars.next()),
+                ('\\', None) if chars.peek() == Some(&' ') => word.extend(chars.next()),
                 (c, _) => word.push(c),
             }
         }

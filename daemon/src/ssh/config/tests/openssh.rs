@@ -10,7 +10,7 @@ use crate::ssh::tests::keygen::run;
 /// Every configuration is asked for each of these.
 const HOSTS: [&str; 6] = ["web", "WEB", "db.example.org", "10.0.0.1", "alice@web", "ssh://web:2022"];
 
-const CONFIGS: [&str; 35] = [
+const CONFIGS: [&str; 36] = [
     "",
     "Host web\nHostName web.example.org\nUser bob\nPort 2222\n",
     "Host Web\nPort 2\n",
@@ -31,6 +31,7 @@ const CONFIGS: [&str; 35] = [
     "IdentityFile ~/.ssh/other\nIdentitiesOnly yes\n",
     "IdentityFile none\n",
     "IdentityFile none\nIdentityFile /a\n",
+    "IdentityFile /a\\ b\n",
     "IdentityFile \"/a \\\"b\\\" c\"\nUser 'it is'\n",
     "IdentityFile '/a\"b'\nIdentityFile \"/a'b\"\n",
     "IdentityFile /a\\b\nUser DOMAIN\\name\n",

@@ -56,7 +56,7 @@ fn read(path: &Path, is_named: bool) -> Option<KeyFile> {
     }
     match load_secret_key(path, None) {
         Ok(key) => Some(KeyFile::Usable { path: path.to_owned(), key: Box::new(key) }),
-        Err(Error::KeyIsEncrypted) => {
+        Err(error) if matches!(error, Error::KeyIsEncrypted) || says_that_it_is_locked(path) => {
             let within = OpenSshKey::read_openssh_file(path).ok().map(|key| key.public_key().clone());
             let public = within.or_else(|| load_public_key(beside(path)).ok());
             Some(KeyFile::Locked { path: path.to_owned(), public })
@@ -68,6 +68,12 @@ fn read(path: &Path, is_named: bool) -> Option<KeyFile> {
             Err(_) => unusable("it is not a private key that can be read".to_owned()),
         },
     }
+}
+
+/// PKCS#8, and PEM with a cipher that russh does not know, fail in other ways than by [`Error::KeyIsEncrypted`].
+fn says_that_it_is_locked(path: &Path) -> bool {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    text.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("\nProc-Type: 4,ENCRYPTED")
 }
 
 /// `id_ed25519.pub` for `id_ed25519`.
@@ -90,3 +96,6 @@ fn mode_that_is_too_open(metadata: &std::fs::Metadata) -> Option<u32> {
 fn mode_that_is_too_open(_: &std::fs::Metadata) -> Option<u32> {
     None
 }
+
+#[cfg(test)]
+mod tests;

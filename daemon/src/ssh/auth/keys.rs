@@ -14,6 +14,8 @@ pub(super) enum KeyFile {
     Usable { path: PathBuf, key: Box<PrivateKey> },
     /// It has a passphrase. The public half is known where the file or its `.pub` tells it.
     Locked { path: PathBuf, public: Option<PublicKey> },
+    /// The public half of a key whose private half an agent may hold.
+    PublicOnly { path: PathBuf, public: PublicKey },
     /// It cannot be offered; the note says why.
     Unusable { note: String },
 }
@@ -23,7 +25,9 @@ impl KeyFile {
     pub(super) fn is(&self, wanted: &PublicKey) -> bool {
         match self {
             KeyFile::Usable { key, .. } => key.public_key().key_data() == wanted.key_data(),
-            KeyFile::Locked { public: Some(key), .. } => key.key_data() == wanted.key_data(),
+            KeyFile::Locked { public: Some(key), .. } | KeyFile::PublicOnly { public: key, .. } => {
+                key.key_data() == wanted.key_data()
+            }
             KeyFile::Locked { public: None, .. } | KeyFile::Unusable { .. } => false,
         }
     }
@@ -39,15 +43,17 @@ fn read(path: &Path, is_named: bool) -> Option<KeyFile> {
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return unusable("it is a directory".to_owned()),
         Ok(metadata) => {
+            // Everybody may read it, so this comes before the look at the mode.
+            if let Ok(public) = load_public_key(path) {
+                return Some(KeyFile::PublicOnly { path: path.to_owned(), public });
+            }
             if let Some(mode) = mode_that_is_too_open(&metadata) {
                 return unusable(format!("others may read it (mode {mode:04o}); chmod 600 makes it private"));
             }
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            // An agent may hold the private half of a public key that is here alone.
-            let public = load_public_key(beside(path)).ok();
-            return match public {
-                Some(public) => Some(KeyFile::Locked { path: path.to_owned(), public: Some(public) }),
+            return match load_public_key(beside(path)).ok() {
+                Some(public) => Some(KeyFile::PublicOnly { path: beside(path), public }),
                 None if is_named => unusable("there is no such file".to_owned()),
                 None => None,
             };
@@ -62,11 +68,7 @@ fn read(path: &Path, is_named: bool) -> Option<KeyFile> {
             Some(KeyFile::Locked { path: path.to_owned(), public })
         }
         Err(Error::IO(error)) if error.kind() != ErrorKind::InvalidData => unusable(io_words(&error)),
-        // IdentityFile may name the public half of a key that an agent holds.
-        Err(_) => match load_public_key(path) {
-            Ok(public) => Some(KeyFile::Locked { path: path.to_owned(), public: Some(public) }),
-            Err(_) => unusable("it is not a private key that can be read".to_owned()),
-        },
+        Err(_) => unusable("it is not a private key that can be read".to_owned()),
     }
 }
 

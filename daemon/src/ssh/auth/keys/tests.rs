@@ -45,6 +45,7 @@ fn kind_of(file: &KeyFile) -> &'static str {
     match file {
         KeyFile::Usable { .. } => "usable",
         KeyFile::Locked { .. } => "locked",
+        KeyFile::PublicOnly { .. } => "public",
         KeyFile::Unusable { .. } => "unusable",
     }
 }
@@ -149,4 +150,20 @@ fn what_is_no_key_is_not_used() {
         assert!(note(&write(name, text)).ends_with("it is not a private key that can be read"), "{name}");
     }
     assert!(note(world.folder.path()).ends_with("it is a directory"));
+}
+
+#[test]
+fn a_public_half_alone_is_not_called_a_key_with_a_passphrase() {
+    let world = World::new();
+    let path = make_key(&world.folder.path(), "alone", "ed25519");
+    let (line, known) = (line_of(&path), public(&path));
+    std::fs::remove_file(&path).unwrap();
+
+    // Named as it is, and by the name that its private half would have.
+    for named in [beside(&path), path] {
+        match read(&named) {
+            Some(KeyFile::PublicOnly { public, .. }) => assert_eq!(public, known, "{line}"),
+            other => panic!("{} is {:?}", named.display(), other.as_ref().map(kind_of)),
+        }
+    }
 }

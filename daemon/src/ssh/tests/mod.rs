@@ -1,7 +1,11 @@
 //! Tests of the SSH room against OpenSSH's own programs and against a server in this process.
 
+mod attempts;
 mod certificates;
+mod channels;
 mod first_keys;
 mod host_keys;
 pub(super) mod keygen;
 mod known_hosts;
+mod server;
+mod world;

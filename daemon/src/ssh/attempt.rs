@@ -130,6 +130,9 @@ impl Attempt {
     /// does not notice that while its loop is busy with a channel that nobody reads or a socket that is full.
     async fn keep_asking(&self, link: &Link) -> Reason {
         let (interval, count) = (self.settings.keepalive_interval, self.settings.keepalive_count);
+        if interval.is_zero() {
+            return std::future::pending().await;
+        }
         // From the last answer on, at most interval × count passes until the end of the session.
         let patience = interval * count.saturating_sub(1).max(1);
         loop {

@@ -128,3 +128,16 @@ async fn wait_until(is_reached: impl Fn() -> bool) {
     };
     timeout(LIMIT, waiting).await.expect("it is reached in time");
 }
+
+#[tokio::test]
+async fn a_session_whose_server_is_never_asked_stays() {
+    let mut world = World::new();
+    world.settings.keepalive_interval = Duration::ZERO;
+    let server = world.server(Login::Accept).await;
+    let mut running = world.attempt(server.port);
+
+    let link = running.link().await;
+    let is_over = timeout(Duration::from_secs(1), link.over().cancelled()).await.is_ok();
+
+    assert!(!is_over, "{:?}", running.events.try_recv());
+}

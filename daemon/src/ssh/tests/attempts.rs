@@ -141,3 +141,23 @@ async fn a_session_whose_server_is_never_asked_stays() {
 
     assert!(!is_over, "{:?}", running.events.try_recv());
 }
+
+#[tokio::test]
+async fn a_server_on_a_slow_line_is_not_silent() {
+    let mut world = World::new();
+    (world.settings.keepalive_interval, world.settings.keepalive_count) = (Duration::from_secs(1), 2);
+    let server = world.server(Login::Accept).await;
+    let mut running = world.attempt(server.port);
+    let link = running.link().await;
+    // What is on its way takes several times as long as an answer may.
+    server.line.send_replace(Line { bytes_per_second: Some(40_000), ..Line::default() });
+    let (mut reader, _writer) = open(&link, port::SENDS).await.unwrap().split();
+
+    let until = Instant::now() + Duration::from_secs(8);
+    let mut heard = Received::Eof;
+    while Instant::now() < until && heard != Received::Closed {
+        heard = timeout(LIMIT, reader.next()).await.unwrap();
+    }
+
+    assert!(matches!(heard, Received::Data(_)), "{heard:?} {:?}", running.events.try_recv());
+}

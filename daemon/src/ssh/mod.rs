@@ -18,6 +18,7 @@ pub mod remote;
 mod session;
 pub mod settings;
 mod transport;
+mod whole_file;
 mod wire;
 
 pub use attempt::Attempt;

@@ -42,6 +42,8 @@ fn read(path: &Path, is_named: bool) -> Option<KeyFile> {
     let unusable = |why: String| Some(KeyFile::Unusable { note: format!("{}: {why}", path.display()) });
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => return unusable("it is a directory".to_owned()),
+        // Opening a pipe would wait for its other end.
+        Ok(metadata) if !metadata.is_file() => return unusable("it is no file".to_owned()),
         Ok(metadata) => {
             // Everybody may read it, so this comes before the look at the mode.
             if let Ok(public) = load_public_key(path) {

@@ -150,6 +150,8 @@ fn what_is_no_key_is_not_used() {
         assert!(note(&write(name, text)).ends_with("it is not a private key that can be read"), "{name}");
     }
     assert!(note(world.folder.path()).ends_with("it is a directory"));
+    #[cfg(unix)]
+    assert!(note(Path::new("/dev/zero")).ends_with("it is no file"));
 }
 
 #[test]

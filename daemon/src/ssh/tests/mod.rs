@@ -1,5 +1,7 @@
 //! Tests of the SSH room against OpenSSH's own programs and against a server in this process.
 
+#[cfg(unix)]
+mod agents;
 mod attempts;
 mod certificates;
 mod channels;

@@ -1,13 +1,14 @@
 //! One attempt: brings a session up, holds it, and says when it is over.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use alknet_core::{Epoch, Event, Peer};
 use alknet_proto::{Code, Destination, Reason, Stage};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
@@ -130,17 +131,30 @@ impl Attempt {
     /// does not notice that while its loop is busy with a channel that nobody reads or a socket that is full.
     async fn keep_asking(&self, link: &Link) -> Reason {
         let (interval, count) = (self.settings.keepalive_interval, self.settings.keepalive_count);
-        // From the last answer on, at most interval × count passes until the end of the session.
+        if interval.is_zero() {
+            return std::future::pending().await;
+        }
+        // From the last sign of life on, at most interval × count passes until the end of the session.
         let patience = interval * count.saturating_sub(1).max(1);
         loop {
-            match timeout(patience, link.ping()).await {
-                Ok(Some(round_trip)) => self.counters.set_round_trip(round_trip),
-                // The session is over, and its own end says why.
-                Ok(None) => std::future::pending().await,
-                Err(_) => {
-                    let message = format!("the server has not answered for {} s", (interval * count).as_secs_f64());
-                    return Reason::new(Stage::Tcp, Code::KeepaliveLost, message);
+            let asked = Instant::now();
+            let mut answer = pin!(link.ping());
+            let answered = loop {
+                // The answer stands behind everything that is on its way: a slow line is not a dead one.
+                let deadline = asked.max(link.session.last_heard.at()) + patience;
+                match timeout_at(deadline, &mut answer).await {
+                    Ok(answered) => break answered,
+                    Err(_) if deadline < link.session.last_heard.at() + patience => {}
+                    Err(_) => {
+                        let message = format!("the server has not answered for {} s", (interval * count).as_secs_f64());
+                        return Reason::new(Stage::Tcp, Code::KeepaliveLost, message);
+                    }
                 }
+            };
+            match answered {
+                Some(round_trip) => self.counters.set_round_trip(round_trip),
+                // The session is over, and its own end says why.
+                None => std::future::pending().await,
             }
             tokio::time::sleep(interval).await;
         }

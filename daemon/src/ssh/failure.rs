@@ -146,7 +146,14 @@ pub(super) fn disconnected_by_server(code: &russh::Disconnect, said: &str) -> Re
     } else {
         format!("the server ended the session: `{}`", said.trim())
     };
-    if busy { server_busy(&message) } else { Reason::new(Stage::Tcp, Code::ConnectionLost, message) }
+    match code {
+        _ if busy => server_busy(&message),
+        // RFC 4253: the login is over, and another try would be the same.
+        D::NoMoreAuthMethodsAvailable | D::IllegalUserName => Reason::new(Stage::Auth, Code::AuthRefused, message)
+            .with_hint("check the user name, and that the key is in authorized_keys there; then: alknetctl retry"),
+        // Codes of the protocol, which say nothing that the words do not.
+        _ => Reason::new(Stage::Tcp, Code::ConnectionLost, message),
+    }
 }
 
 /// Whether these are OpenSSH's words for «too many connections from you».
@@ -179,5 +186,38 @@ pub(super) fn lower_first(text: &str) -> String {
     match chars.next() {
         Some(first) => first.to_lowercase().chain(chars).collect(),
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use russh::Disconnect;
+
+    use super::*;
+
+    #[test]
+    fn what_a_server_says_in_parting_decides_whether_another_try_makes_sense() {
+        for (code, said, expected) in [
+            (Disconnect::ByApplication, "bye", Code::ConnectionLost),
+            (Disconnect::ProtocolError, "", Code::ConnectionLost),
+            (Disconnect::TooManyConnections, "", Code::ServerBusy),
+            (Disconnect::ByApplication, "Not allowed at this time", Code::ServerBusy),
+            (Disconnect::NoMoreAuthMethodsAvailable, "", Code::AuthRefused),
+            (Disconnect::IllegalUserName, "who?", Code::AuthRefused),
+        ] {
+            assert_eq!(disconnected_by_server(&code, said).code, expected, "{code:?} {said}");
+        }
+    }
+
+    #[test]
+    fn the_words_of_a_refusal_choose_its_code() {
+        let target = Target::Tcp("db".to_owned(), 5432);
+        let refused = |why: ChannelOpenFailure, said: &str| target_refused(&target, &why, said).code;
+
+        assert_eq!(refused(ChannelOpenFailure::ConnectFailed, "Connection refused"), Code::ConnectionRefused);
+        assert_eq!(refused(ChannelOpenFailure::ConnectFailed, "Connection timed out"), Code::TimedOut);
+        assert_eq!(refused(ChannelOpenFailure::ConnectFailed, "Name or service not known"), Code::Unreachable);
+        assert_eq!(refused(ChannelOpenFailure::AdministrativelyProhibited, "open failed"), Code::PermissionDenied);
+        assert_eq!(refused(ChannelOpenFailure::ResourceShortage, ""), Code::ServerBusy);
     }
 }

@@ -86,7 +86,7 @@ where
 {
     let config = Arc::new(config(&judge, settings));
     let handler = Handler::new(session.clone(), judge, settings.silence());
-    let (wire, greeting) = Wire::new(stream, cut);
+    let (wire, greeting) = Wire::new(stream, session.clone(), cut);
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, russh::client::connect_stream(config, wire, handler)).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(HandlerError::Refused(reason))) => Err(*reason),

@@ -1,6 +1,6 @@
 //! Decides whether a server is the one that it should be.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -55,12 +55,13 @@ impl Judge {
 
     /// The kinds of keys to ask for: those that are known first, so that the server shows one of them.
     pub(super) fn preferred_kinds(&self) -> Vec<Algorithm> {
+        // The bare name is another server's as soon as this one has lines of its own.
+        let has_own_lines = self.plain_lines(Named::Exactly).next().is_some();
+        let named = if has_own_lines { Named::Exactly } else { Named::WithoutPort };
         let is_known = |kind: &Algorithm| {
-            self.plain_lines(Named::Exactly).chain(self.plain_lines(Named::WithoutPort)).any(|line| {
-                match (line.key.algorithm(), kind) {
-                    (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
-                    (known, kind) => known == *kind,
-                }
+            self.plain_lines(named).any(|line| match (line.key.algorithm(), kind) {
+                (Algorithm::Rsa { .. }, Algorithm::Rsa { .. }) => true,
+                (known, kind) => known == *kind,
             })
         };
         let (mut kinds, others): (Vec<Algorithm>, Vec<Algorithm>) = KINDS.into_iter().partition(is_known);
@@ -135,8 +136,9 @@ impl Judge {
     fn check_certificate(&self, certificate: &Certificate, authority: &Spot) -> Result<(), Reason> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let authority_print = certificate.signature_key().fingerprint(HashAlg::Sha256);
+        let host = self.question.host.to_lowercase();
         let is_for_this_host =
-            certificate.valid_principals().iter().any(|name| pattern::matches(name, &self.question.host));
+            certificate.valid_principals().iter().any(|name| pattern::matches(&name.to_lowercase(), &host));
         let wrong = if certificate.cert_type() != CertType::Host {
             "it is no host certificate"
         } else if !is_for_this_host {
@@ -250,7 +252,11 @@ fn append(file: &Path, line: &str) -> std::io::Result<()> {
     text.push_str(line);
     // One write, so that another program that appends at the same time never splits the line.
     file.write_all(text.as_bytes())?;
-    file.sync_all()
+    match file.sync_all() {
+        // A device cannot be synced: `UserKnownHostsFile /dev/null` is how people say «store nothing».
+        Err(error) if error.kind() == ErrorKind::InvalidInput => Ok(()),
+        synced => synced,
+    }
 }
 
 fn create_private_folder(folder: &Path) -> std::io::Result<()> {

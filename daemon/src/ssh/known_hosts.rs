@@ -1,7 +1,6 @@
 //! Reads known_hosts files: which lines speak about a host, and what they say.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use alknet_proto::{Code, Reason, Stage};
@@ -11,8 +10,7 @@ use hmac::{Hmac, Mac};
 use russh::keys::PublicKey;
 use sha1::Sha1;
 
-use super::failure::io_words;
-use super::pattern;
+use super::{pattern, whole_file};
 
 /// A known_hosts file beyond this is a mistake; it would be read into memory at every connect.
 const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -133,20 +131,7 @@ fn text_of(file: &Path) -> Result<Option<Vec<u8>>, Reason> {
         Reason::new(Stage::HostKey, Code::InvalidConfig, message)
             .with_hint("make the file readable for this user, or take it away; without it no host key can be checked")
     };
-    let size = match std::fs::metadata(file) {
-        Ok(metadata) if metadata.is_dir() => return Err(unusable("it is a directory".to_owned())),
-        Ok(metadata) => metadata.len(),
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unusable(io_words(&error))),
-    };
-    if MAX_FILE_BYTES < size {
-        return Err(unusable(format!("it has {size} bytes, which no known_hosts file has")));
-    }
-    match std::fs::read(file) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unusable(io_words(&error))),
-    }
+    Ok(whole_file::read(file, MAX_FILE_BYTES).map_err(unusable)?.map(|(_, text)| text))
 }
 
 /// The fields of a line: `[marker] names keytype base64 [comment]`.
@@ -191,7 +176,10 @@ impl<'a> Fields<'a> {
         match self.names.strip_prefix("|1|") {
             Some(hashed) => is_hash_of(hashed, name).ok_or(MalformedHash),
             None if self.names.starts_with('|') => Err(MalformedHash),
-            None => Ok(pattern::list_matches(self.names.split(',').filter(|name| !name.is_empty()), name)),
+            None => {
+                let names = self.names.to_lowercase();
+                Ok(pattern::list_matches(names.split(',').filter(|name| !name.is_empty()), name))
+            }
         }
     }
 

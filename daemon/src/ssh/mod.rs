@@ -18,6 +18,7 @@ pub mod remote;
 mod session;
 pub mod settings;
 mod transport;
+mod whole_file;
 mod wire;
 
 pub use attempt::Attempt;
@@ -25,3 +26,6 @@ pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received
 pub use link::{Link, Links};
 pub use remote::{Incoming, RemoteListener};
 pub use settings::Settings;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,14 @@
 //! What russh's callbacks and the live link share about one session.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use alknet_proto::Reason;
 use alknet_proto::status::Algorithms;
 use russh::ChannelId;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::opening::Openings;
@@ -25,6 +28,32 @@ pub(super) struct Session {
     /// Tells the writer of a channel that the server closed it, even while nobody reads the channel.
     closings: Mutex<HashMap<ChannelId, CancellationToken>>,
     learned: Mutex<Option<Learned>>,
+    /// Moves with every byte from the server.
+    pub(super) last_heard: LastHeard,
+}
+
+/// When the server sent something last.
+#[derive(Debug)]
+pub(super) struct LastHeard {
+    began: Instant,
+    millis: AtomicU64,
+}
+
+impl Default for LastHeard {
+    fn default() -> Self {
+        LastHeard { began: Instant::now(), millis: AtomicU64::new(0) }
+    }
+}
+
+impl LastHeard {
+    /// Something comes.
+    pub(super) fn is_now(&self) {
+        self.millis.store(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(super) fn at(&self) -> Instant {
+        self.began + Duration::from_millis(self.millis.load(Relaxed))
+    }
 }
 
 /// What the key exchange told about the server.

@@ -1,4 +1,4 @@
-//! The byte stream below SSH: can be cut at any time, and remembers how the server greeted.
+//! The byte stream below SSH: can be cut at any time, and remembers what the server said.
 
 use std::io;
 use std::pin::Pin;
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
-use super::session::locked;
+use super::session::{Session, locked};
 
 /// Enough for the words of a server that does not want us, or that is no SSH server.
 const GREETING_BYTES: usize = 512;
@@ -19,6 +19,7 @@ pub(super) struct Wire<S> {
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
     greeting: Greeting,
     is_greeted: bool,
+    session: Arc<Session>,
 }
 
 /// The first bytes that the server sent.
@@ -33,10 +34,10 @@ impl Greeting {
 }
 
 impl<S> Wire<S> {
-    pub(super) fn new(stream: S, cut: CancellationToken) -> (Wire<S>, Greeting) {
+    pub(super) fn new(stream: S, session: Arc<Session>, cut: CancellationToken) -> (Wire<S>, Greeting) {
         let greeting = Greeting::default();
         let cut = Box::pin(cut.cancelled_owned());
-        (Wire { stream, cut, greeting: greeting.clone(), is_greeted: false }, greeting)
+        (Wire { stream, cut, greeting: greeting.clone(), is_greeted: false, session }, greeting)
     }
 
     fn unless_cut(&mut self, context: &mut Context<'_>) -> io::Result<()> {
@@ -63,6 +64,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
         self.unless_cut(context)?;
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        if before < buffer.filled().len() {
+            self.session.last_heard.is_now();
+        }
         if !self.is_greeted {
             self.remember(&buffer.filled()[before..]);
         }

@@ -96,6 +96,11 @@ impl Login<'_> {
                         locked.get_or_insert(path);
                     }
                 }
+                KeyFile::PublicOnly { path, public } => {
+                    if !self.seen.contains(public.key_data()) {
+                        self.notes.push(format!("{}: no agent has the private half of this key", path.display()));
+                    }
+                }
                 KeyFile::Unusable { note } => self.notes.push(note),
             }
         }

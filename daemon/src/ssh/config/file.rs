@@ -1,14 +1,12 @@
 //! Reads one file of the configuration, and the files that it includes.
 
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use alknet_proto::{Code, Reason, Stage};
 
-use crate::ssh::failure::io_words;
-use crate::ssh::pattern;
 use crate::ssh::settings::Settings;
+use crate::ssh::{pattern, whole_file};
 
 use super::directive::{Directive, Found};
 use super::invalid;
@@ -143,29 +141,17 @@ fn is_match_all(rest: &str) -> bool {
 }
 
 fn text_of(path: &Path, origin: &Origin) -> Result<Option<String>, Reason> {
-    let unusable =
-        |why: &str| Reason::new(Stage::Config, Code::InvalidConfig, format!("cannot read {}: {why}", path.display()));
-    let metadata = match std::fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => {
-            return Err(unusable(&io_words(&error)).with_hint("make it readable for this user, or take it away"));
-        }
+    let unusable = |why: &str, hint: String| {
+        let message = format!("cannot read {}: {why}", path.display());
+        Err(Reason::new(Stage::Config, Code::InvalidConfig, message).with_hint(hint))
     };
-    if metadata.is_dir() {
-        return Err(unusable("it is a directory").with_hint("name the files in it"));
-    }
-    if MAX_FILE_BYTES < metadata.len() {
-        return Err(unusable("it is too large to be a configuration").with_hint("look at what it is"));
-    }
-    if origin.is_of_user && is_writable_by_others(&metadata) {
-        return Err(unusable("other users may write it")
-            .with_hint(format!("chmod go-w '{}', and see who owns it", path.display())));
-    }
-    match std::fs::read(path) {
-        Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(unusable(&io_words(&error)).with_hint("make it readable for this user, or take it away")),
+    match whole_file::read(path, MAX_FILE_BYTES) {
+        Ok(Some((metadata, _))) if origin.is_of_user && is_writable_by_others(&metadata) => {
+            unusable("other users may write it", format!("chmod go-w '{}', and see who owns it", path.display()))
+        }
+        Ok(Some((_, bytes))) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Ok(None) => Ok(None),
+        Err(why) => unusable(&why, "make it a file that this user can read, or take it away".to_owned()),
     }
 }
 
@@ -211,6 +197,7 @@ fn words(text: &str) -> Result<Vec<String>, String> {
                 ('"' | '\'', None) => quote = Some(c),
                 (c, Some(open)) if c == open => quote = None,
                 ('\\', _) if matches!(chars.peek(), Some('"' | '\'' | '\\')) => word.extend(chars.next()),
+                ('\\', None) if chars.peek() == Some(&' ') => word.extend(chars.next()),
                 (c, _) => word.push(c),
             }
         }

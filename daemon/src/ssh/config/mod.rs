@@ -114,3 +114,6 @@ fn invalid(spot: &file::Spot, what: impl std::fmt::Display) -> Reason {
     Reason::new(Stage::Config, Code::InvalidConfig, format!("{spot}: {what}"))
         .with_hint("see ssh_config(5) for what may stand there; `ssh -G HOST` shows what ssh makes of it")
 }
+
+#[cfg(test)]
+mod tests;

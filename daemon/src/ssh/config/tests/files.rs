@@ -1,0 +1,122 @@
+//! Which blocks and which files apply.
+
+use super::{World, text};
+
+/// `text` with every HOME replaced by the home of the world.
+fn ports(world: &World, config: &str, hosts: &[&str]) -> Vec<u16> {
+    let config = config.replace("HOME", text(world.folder.path()));
+    hosts.iter().map(|host| world.server(&config, host).port).collect()
+}
+
+#[test]
+fn the_first_value_of_the_blocks_that_match_wins() {
+    let world = World::new();
+    let config = "Port 1\nHost web\nPort 2\nUser root\nHost *\nUser nobody\n";
+
+    assert_eq!(ports(&world, config, &["web", "db"]), [1, 1]);
+    assert_eq!(world.server(config, "web").user, "root");
+    assert_eq!(world.server(config, "db").user, "nobody");
+}
+
+#[test]
+fn hosts_match_by_pattern_and_not_where_one_is_negated() {
+    let world = World::new();
+    let config = "Host web? !web9 10.*\nPort 1\nHost !db *\nPort 2\nHost !db\nPort 3\nHost db\nPort 4\n";
+
+    assert_eq!(ports(&world, config, &["web1", "web9", "10.1.2.3", "web", "db"]), [1, 2, 1, 2, 4]);
+}
+
+#[test]
+fn blocks_of_match_do_not_leak() {
+    let world = World::new();
+    let config = "Host web\nUser a\nMatch host web exec \"true\"\nPort 1\nUser b\nMatch all\nPort 2\n\
+        Match user root\nPort 3\nHost *\nPort 4\n";
+
+    assert_eq!(ports(&world, config, &["web", "db"]), [2, 2]);
+    assert_eq!(world.server(config, "web").user, "a");
+    assert_eq!(ports(&world, "Match final\nPort 1\nHost web\nPort 2\n", &["web"]), [2]);
+}
+
+#[test]
+fn included_files_count_where_they_are_included() {
+    let world = World::new();
+    world.write(".ssh/one", "Port 1\n");
+    world.write("two", "Port 2\n");
+    world.write(".ssh/conf.d/b.conf", "Port 4\n");
+    world.write(".ssh/conf.d/a.conf", "Port 3\n");
+    world.write(".ssh/conf.d/.hidden.conf", "Port 5\n");
+    world.write(".ssh/conf.d/c.other", "Port 6\n");
+
+    assert_eq!(ports(&world, "Include one\nPort 9\n", &["web"]), [1]);
+    assert_eq!(ports(&world, "Include ~/two one\n", &["web"]), [2]);
+    assert_eq!(ports(&world, "Include \"HOME/two\"\n", &["web"]), [2]);
+    assert_eq!(ports(&world, "Include conf.d/*.conf\n", &["web"]), [3]);
+    assert_eq!(ports(&world, "Include conf.?/[b]*.conf conf.?/b.*\n", &["web"]), [4]);
+    assert_eq!(ports(&world, "Include missing no*thing\nPort 9\n", &["web"]), [9]);
+    assert_eq!(ports(&world, "Port 9\nInclude one\n", &["web"]), [9]);
+}
+
+#[test]
+fn a_block_of_an_included_file_ends_with_it_and_one_around_it_holds() {
+    let world = World::new();
+    world.write(".ssh/blocks", "Host db\nPort 1\nHost *\nUser included\n");
+
+    let config = "Host web\nInclude blocks\nPort 2\nHost db\nPort 3\n";
+
+    assert_eq!(ports(&world, config, &["web", "db"]), [2, 3]);
+    assert_eq!(world.server(config, "web").user, "included");
+    assert_eq!(world.server(config, "db").user, "me");
+}
+
+#[test]
+fn names_of_files_differ_by_case() {
+    let world = World::new();
+    world.write(".ssh/conf.d/a.CONF", "Port 1\n");
+    world.write(".ssh/conf.d/b.conf", "Port 2\n");
+
+    assert_eq!(ports(&world, "Include conf.d/*.conf\n", &["web"]), [2]);
+}
+
+#[test]
+fn files_that_include_each_other_are_a_mistake() {
+    let world = World::new();
+    world.write(".ssh/loop", "\nInclude loop\n");
+
+    let message = world.mistake("Include loop\n");
+
+    assert_eq!(message, format!("{}:2: files include each other more than 16 deep", text(&world.at(".ssh/loop"))));
+}
+
+#[test]
+fn the_machines_file_comes_after_the_users() {
+    let world = World::new();
+    world.write("etc/ssh_config", "Include more\nPort 1\nUser global\n");
+    world.write("etc/more", "ConnectTimeout 7\n");
+
+    let server = world.server("Port 2\n", "web");
+
+    assert_eq!((server.port, server.user.as_str()), (2, "global"));
+    assert_eq!(server.connect_timeout.map(|time| time.as_secs()), Some(7));
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_not_an_empty_one() {
+    let world = World::new();
+    world.write(".ssh/folder/file", "");
+
+    let folder = world.mistake("Include folder\n");
+    assert_eq!(folder, format!("cannot read {}: it is a directory", text(&world.at(".ssh/folder"))));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_other_users_may_write_is_not_believed() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::new();
+    world.write(".ssh/open", "Port 1\n");
+
+    std::fs::set_permissions(world.at(".ssh/open"), std::fs::Permissions::from_mode(0o664)).unwrap();
+
+    let message = world.mistake("Include open\n");
+    assert_eq!(message, format!("cannot read {}: other users may write it", text(&world.at(".ssh/open"))));
+}

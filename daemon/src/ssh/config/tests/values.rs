@@ -1,0 +1,160 @@
+//! Single directives: which value counts, and which is a mistake.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{World, text};
+
+#[test]
+fn without_a_configuration_everything_has_its_default() {
+    let world = World::new();
+
+    let server = world.resolve("web").unwrap();
+
+    assert_eq!((server.host.as_str(), server.port, server.user.as_str()), ("web", 22, "me"));
+    assert_eq!(server.keys, ["id_ed25519", "id_ecdsa", "id_rsa"].map(|name| world.at(".ssh").join(name)));
+    assert_eq!(server.user_known_hosts, ["known_hosts", "known_hosts2"].map(|name| world.at(".ssh").join(name)));
+    assert_eq!(server.global_known_hosts, [world.at("etc/ssh_known_hosts")]);
+    assert_eq!(server.agent, Some(PathBuf::from("/agent")));
+    assert!(!server.names_keys && !server.only_these_keys && !server.accept_new);
+    assert_eq!(server.connect_timeout, None);
+}
+
+#[test]
+fn what_the_destination_says_wins_over_the_configuration() {
+    let world = World::new();
+    let config = "Host web\nUser root\nPort 2222\nHostName 10.0.0.1\n";
+
+    let named = world.server(config, "alice@web:22");
+    let unnamed = world.server(config, "web");
+
+    assert_eq!((named.host.as_str(), named.port, named.user.as_str()), ("10.0.0.1", 22, "alice"));
+    assert_eq!((unnamed.host.as_str(), unnamed.port, unnamed.user.as_str()), ("10.0.0.1", 2222, "root"));
+}
+
+#[test]
+fn tokens_and_the_home_are_filled_in() {
+    let world = World::new();
+    let home = world.folder.path();
+    let cases = [
+        ("~/key", "key".to_owned()),
+        ("%d/key", "key".to_owned()),
+        ("key", "key".to_owned()),
+        ("\"~/a key\"", "a key".to_owned()),
+        ("~/%n-%h-%p-%r-%u", "web-web.org-2222-you-me".to_owned()),
+        ("~/100%%", "100%".to_owned()),
+    ];
+
+    for (written, expected) in cases {
+        let config = format!("Host web\nHostName %h.org\nPort 2222\nUser you\nIdentityFile {written}\n");
+        assert_eq!(world.server(&config, "web").keys, [home.join(expected)], "{written}");
+    }
+    assert_eq!(world.server("IdentityFile /etc/key\n", "web").keys, [PathBuf::from("/etc/key")]);
+}
+
+#[test]
+fn identity_files_add_up_and_none_is_none() {
+    let world = World::new();
+    let keys = |config: &str| world.server(config, "web").keys;
+
+    assert_eq!(keys("IdentityFile /a\nIdentityFile /b\nIdentityFile /a\n"), ["/a", "/b"].map(PathBuf::from));
+    assert!(keys("IdentityFile none\n").is_empty());
+    assert!(world.server("IdentityFile none\n", "web").names_keys);
+}
+
+#[test]
+fn the_agent_is_chosen_as_in_ssh() {
+    let world = World::new();
+    let agent = |value: &str| world.server(&format!("IdentityAgent {value}\n"), "web").agent;
+
+    assert_eq!(agent("none"), None);
+    assert_eq!(agent("SSH_AUTH_SOCK"), Some(PathBuf::from("/agent")));
+    assert_eq!(agent("~/agent.sock"), Some(world.at("agent.sock")));
+    assert_eq!(agent("$NO_SUCH_VARIABLE_OF_ALKNET"), None);
+    assert_eq!(agent("\"~/with a space\""), Some(world.at("with a space")));
+}
+
+#[test]
+fn times_are_read_as_in_ssh() {
+    let world = World::new();
+    let time = |value: &str| world.server(&format!("ConnectTimeout {value}\n"), "web").connect_timeout;
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+
+    assert_eq!(
+        (time("5"), time("1m30s"), time("2H"), time("1d"), time("none"), time("0")),
+        (seconds(5), seconds(90), seconds(7200), seconds(86_400), None, None)
+    );
+}
+
+#[test]
+fn no_checking_at_all_means_to_store_the_first_key() {
+    let world = World::new();
+    let accepts = |value: &str| world.server(&format!("StrictHostKeyChecking {value}\n"), "web").accept_new;
+
+    assert!(accepts("accept-new") && accepts("no") && accepts("off"));
+    assert!(!accepts("yes") && !accepts("ask"));
+}
+
+#[test]
+fn known_hosts_may_be_several_files_or_none() {
+    let world = World::new();
+
+    let two = world.server("UserKnownHostsFile ~/a \"~/b c\"\nGlobalKnownHostsFile none\n", "web");
+
+    assert_eq!(two.user_known_hosts, [world.at("a"), world.at("b c")]);
+    assert!(two.global_known_hosts.is_empty());
+}
+
+#[test]
+fn a_way_that_is_not_the_direct_one_is_refused_where_it_applies() {
+    let world = World::new();
+    let file = world.at(".ssh/config");
+
+    for (directive, line) in [("ProxyJump", "ProxyJump bastion"), ("ProxyCommand", "ProxyCommand nc \"%h %p")] {
+        let message = world.mistake(&format!("Host web\n\n  {line}\n"));
+        assert!(message.starts_with(&format!("{}:3: {directive} is not supported yet", text(&file))), "{message}");
+        world.server(&format!("Host other\n{line}\n"), "web");
+    }
+    world.server("ProxyJump none\nProxyJump bastion\n", "web");
+    world.server("ProxyCommand none\nProxyCommand nc\n", "web");
+}
+
+#[test]
+fn a_mistake_names_its_file_and_line() {
+    let world = World::new();
+    let cases = [
+        ("Port 0", "port `0` is impossible"),
+        ("Port 65536", "port `65536` is impossible"),
+        ("Port +22", "port `+22` is impossible"),
+        ("Port", "port has no value"),
+        ("User \"\"", "user has an empty value"),
+        ("User a b", "user takes one value; `b` is too much"),
+        ("User \"a", "a quote is opened and not closed"),
+        ("HostName %x", "`%x` has no meaning"),
+        ("IdentityFile ~/%", "ends with a single `%`"),
+        ("IdentityFile ~other/key", "the home of another user"),
+        ("IdentityFile ${NO_SUCH_VARIABLE_OF_ALKNET}", "the environment has no `NO_SUCH_VARIABLE_OF_ALKNET`"),
+        ("IdentityFile ${OPEN", "does not close it"),
+        ("IdentitiesOnly maybe", "neither yes nor no"),
+        ("StrictHostKeyChecking maybe", "is none of yes, ask, accept-new, no"),
+        ("ConnectTimeout 5x", "`5x` is no time"),
+        ("ConnectTimeout 99999999999999999999w", "is no time"),
+        ("Host", "Host has no pattern"),
+        ("Include", "Include names no file"),
+    ];
+
+    for (line, expected) in cases {
+        let message = world.mistake(&format!("# first\n\n{line}\n"));
+        assert!(message.starts_with(&format!("{}:3: ", text(&world.at(".ssh/config")))), "{line}: {message}");
+        assert!(message.contains(expected), "{line}: {message}");
+    }
+}
+
+#[test]
+fn lines_of_others_do_no_harm() {
+    let world = World::new();
+    let config = "UseKeychain yes\nAddKeysToAgent \"yes\nCiphers !!\nLocalForward 80\nRemoteCommand echo \"\n\
+        NoSuchThing = \"\nSendEnv\nHost other\nPort nonsense\nUser \"open\nHost web\nPort 23\n";
+
+    assert_eq!(world.server(config, "web").port, 23);
+}

@@ -5,9 +5,6 @@ use wildmatch::WildMatch;
 
 use crate::forward::Forward;
 
-/// Fewer digits of an id pick nothing: a slip of the finger must not remove a rule.
-const LEAST_PREFIX: usize = 4;
-
 /// Whether `selector` picks a forward with this name, id, tags and destination. A prefix of an id picks nothing
 /// here; [`resolve`] has made a whole id of it.
 pub(crate) fn picks(selector: &Selector, subject: &Subject<'_>) -> bool {
@@ -81,8 +78,7 @@ fn pick_one<'a>(
     if let Some(forward) = forwards.clone().find(exact) {
         return Ok(vec![forward.id]);
     }
-    let is_prefix =
-        |forward: &&Forward| LEAST_PREFIX <= text.len() && forward.id.to_string().starts_with(text.as_str());
+    let is_prefix = |forward: &&Forward| !text.is_empty() && forward.id.to_string().starts_with(text.as_str());
     let found: Vec<ForwardId> = forwards.filter(is_prefix).map(|forward| forward.id).collect();
     if 1 < found.len() {
         return Err(Fault::new(Code::Ambiguous, format!("`{text}` is the beginning of {} ids", found.len()))

@@ -25,6 +25,7 @@ pub use attempt::Attempt;
 pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received};
 pub use link::{Link, Links};
 pub use remote::{Incoming, RemoteListener};
+pub use session::HeldUp;
 pub use settings::Settings;
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use super::failure::place;
 use super::handshake::shake_hands;
 use super::host_key::{Judge, Question};
 use super::link::Link;
+use super::prompt::Prompt;
 use super::session::Session;
 use super::settings::Settings;
 use super::{auth, transport};
@@ -113,7 +114,8 @@ impl Attempt {
         let connect_timeout = server.connect_timeout.unwrap_or(transport::CONNECT_TIMEOUT);
         let silence = self.settings.silence();
         let (stream, address) = transport::connect(&server.host, server.port, connect_timeout, silence).await?;
-        let mut handle = shake_hands(stream, &name, judge.clone(), session, cut.clone(), &self.settings).await?;
+        let mut handle =
+            shake_hands(Prompt(stream), &name, judge.clone(), session, cut.clone(), &self.settings).await?;
         if let Some(key) = judge.first_key() {
             unblocked(move || judge.store(&key)).await?;
         }

@@ -14,6 +14,7 @@ mod known_hosts;
 pub mod link;
 mod opening;
 mod pattern;
+mod prompt;
 pub mod remote;
 mod session;
 pub mod settings;

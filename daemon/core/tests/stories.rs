@@ -110,6 +110,7 @@ impl Story {
             ["saved"] => Event::Saved { revision: self.revision },
             ["unsaved"] => Event::NotSaved { revision: self.revision, reason: reason(Stage::LocalIo, "not_saved") },
             ["tick"] => Event::Tick,
+            ["roused"] => Event::Roused,
             _ => panic!("no such line: {what}"),
         }
     }
@@ -158,6 +159,7 @@ impl Story {
                 self.attempts.insert(destination.to_string(), epoch);
                 format!("connect {destination} #{}", epoch.0)
             }
+            Action::Probe { destination, epoch } => format!("ask {destination} #{}", epoch.0),
             Action::Disconnect { destination, epoch } => format!("disconnect {destination} #{}", epoch.0),
             Action::Save(rules) => {
                 self.revision = rules.revision;
@@ -469,5 +471,20 @@ fn a_restart_closes_and_opens_again() {
          2s restart web: close web, web is starting
          2s closed web: listen web
          2s bound web: web is active, reply ok",
+    );
+}
+
+#[test]
+fn after_a_sleep_the_living_are_asked_and_the_waiting_try_at_once() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         60s roused: ask prod #2
+         65s lost prod keepalive_lost: web is suspended (keepalive_lost) until 65.001s
+         66s tick: connect prod #3
+         67s lost prod connection_refused: web is suspended (connection_refused) until 68s
+         67.5s roused: connect prod #4",
     );
 }

@@ -143,6 +143,12 @@ impl History {
                     self.tell(Source::Session(epoch), Event::Connected { destination, epoch, peer });
                 }
             }
+            // What looked alive may turn out to be dead.
+            Action::Probe { epoch, .. } => {
+                if !self.world.kind && self.dice.one_in(3) {
+                    self.lose(epoch);
+                }
+            }
             Action::Disconnect { destination, epoch } => {
                 if self.world.sessions.remove(&epoch).is_some() {
                     self.end_remote_listeners(epoch);
@@ -378,7 +384,11 @@ impl History {
                     self.step(Event::InUse { forward, in_use });
                 }
             }
-            10 | 11 => self.pass_time(),
+            10 => {
+                let event = if self.dice.one_in(2) { Event::Roused } else { Event::RetryAll };
+                self.step(event);
+            }
+            11 => self.pass_time(),
             _ => {
                 self.deliver();
             }

@@ -382,3 +382,15 @@ fn a_lazy_forward_without_an_end_keeps_its_session() {
          3600s tick: nothing",
     );
 }
+
+#[test]
+fn a_forward_that_goes_idle_begins_connected() {
+    check(
+        "0s add web -L 8080:localhost:80 prod idle=60: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         60s tick: disconnect prod #2
+         61s used web: connect prod #3, web is starting",
+    );
+}

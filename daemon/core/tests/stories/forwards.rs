@@ -233,3 +233,16 @@ fn a_remote_forward_whose_session_ends_while_it_closes_is_closed() {
          2s lost prod connection_lost: web is suspended (connection_lost) until 2.001s, reply ok",
     );
 }
+
+#[test]
+fn a_port_that_the_server_gives_while_the_disk_is_asked_is_saved_too() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s add back -R 0:localhost:22 prod: save [web back]
+         1s connected prod: ask the server to listen back, web is active
+         1s bound back 41001: save [web back on 41001]
+         1s saved: back is new, reply added back active",
+    );
+}

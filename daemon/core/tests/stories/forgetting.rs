@@ -31,7 +31,7 @@ fn a_stopped_forward_keeps_its_session_in_mind() {
          2s stop web: save [web (stopped)]
          2s saved: close web, disconnect prod #2, web is stopped
          2s closed web: reply ok
-         3s sessions: reply [prod idle]
+         3s sessions: reply [prod idle since 2s after 0 failures]
          4s remove web: save []
          4s saved: forget prod, web is gone, forget web, reply ok
          5s sessions: reply []",
@@ -77,6 +77,6 @@ fn an_add_that_failed_is_forgotten_and_the_session_of_others_is_not() {
          1s connected prod: web is active
          2s add db -L 5432:db:5432 prod: listen db
          2s refused db address_in_use: forget db, reply address_in_use
-         3s sessions: reply [prod active]",
+         3s sessions: reply [prod active since 1s after 0 failures]",
     );
 }

@@ -246,3 +246,18 @@ fn a_port_that_the_server_gives_while_the_disk_is_asked_is_saved_too() {
          1s saved: back is new, reply added back active",
     );
 }
+
+#[test]
+fn a_remote_forward_that_was_open_begins_its_backoff_anew() {
+    check(
+        "0s add back -R 9000:localhost:22 prod: save [back]
+         0s saved: back is new, connect prod #1, reply added back starting
+         1s connected prod: ask the server to listen back
+         1s refused back remote_port_in_use: back is suspended (remote_port_in_use) until 2s
+         2s tick: ask the server to listen back
+         2s refused back remote_port_in_use: nothing
+         4s tick: ask the server to listen back
+         4s bound back: back is active
+         5s refused back remote_port_in_use: back is suspended (remote_port_in_use) until 6s",
+    );
+}

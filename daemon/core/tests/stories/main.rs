@@ -5,6 +5,7 @@
 mod script;
 mod words;
 
+mod bounds;
 mod conflicts;
 mod forgetting;
 mod forwards;

@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 use alknet_core::limits::REMEMBERED_EVENTS;
 use alknet_core::{Action, Call, ClientId, Epoch, Event, Model, Moment, SavedRules};
 use alknet_proto::event::Snapshot;
-use alknet_proto::{Code, ForwardId, Operation, Output, Reason, RequestId, Stage, StatusEvent};
+use alknet_proto::{Code, Operation, Output, Reason, RequestId, Stage, StatusEvent};
 
 use crate::saved::rule;
 
 const CALL: Call = Call { client: ClientId(1), request: RequestId(1) };
 
 /// A model with that many rules, begun at this time of the wall clock, in milliseconds.
-fn model(n_rules: u32, wall: i64) -> (Model, Moment) {
+pub(crate) fn model(n_rules: u32, wall: i64) -> (Model, Moment) {
     let now = Moment { steady: Instant::now(), wall: jiff::Timestamp::from_millisecond(wall).unwrap() };
     let rules = (1..=n_rules).map(|n| rule(n, &format!("n{n}"), &format!("{}:a:80", 10_000 + n)));
     let mut model = Model::new();
@@ -20,7 +20,7 @@ fn model(n_rules: u32, wall: i64) -> (Model, Moment) {
     (model, now)
 }
 
-fn ask(model: &mut Model, now: Moment, operation: Operation) -> Vec<Action> {
+pub(crate) fn ask(model: &mut Model, now: Moment, operation: Operation) -> Vec<Action> {
     model.step(Event::Requested { call: CALL, operation, timeout: Duration::from_secs(30) }, now, 0.5)
 }
 
@@ -155,59 +155,26 @@ fn what_is_remembered_is_resumed_and_what_is_not_begins_with_a_snapshot() {
 }
 
 #[test]
-fn the_last_id_is_followed_by_one_that_nobody_has() {
+fn a_list_of_sessions_comes_in_pages() {
     let now = Moment { steady: Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
-    let rules = vec![rule(1, "one", "81:a:80"), rule(u32::MAX, "last", "82:a:80")];
+    let mut rules: Vec<_> = (1..=300).map(|n| rule(n, &format!("n{n}"), &format!("{}:a:80", 10_000 + n))).collect();
+    for rule in &mut rules {
+        rule.destination = format!("host{:03}", rule.id.0).parse().unwrap();
+    }
     let mut model = Model::new();
     model.step(Event::Loaded(SavedRules { revision: 0, next_id: 0, rules }), now, 0.5);
 
-    let specs = [rule(9, "a", "83:a:80"), rule(9, "b", "84:a:80")].map(|rule| rule.spec()).to_vec();
-    let actions = ask(&mut model, now, Operation::AddForwards(specs));
-
-    let listened: Vec<ForwardId> = actions
-        .iter()
-        .filter_map(|action| if let Action::Listen(listen) = action { Some(listen.forward) } else { None })
-        .collect();
-    assert_eq!(listened.len(), 2, "{actions:?}");
-    assert!(!listened.contains(&ForwardId(1)) && !listened.contains(&ForwardId(u32::MAX)), "{listened:?}");
-}
-
-#[test]
-fn an_id_is_never_below_those_on_disk() {
-    let now = Moment { steady: Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
-    for (next_id, expected) in [(0, 8), (3, 8), (9, 9), (20, 20)] {
-        let mut model = Model::new();
-        let rules = vec![rule(2, "two", "81:a:80"), rule(7, "seven", "82:a:80")];
-        model.step(Event::Loaded(SavedRules { revision: 0, next_id, rules }), now, 0.5);
-
-        let actions = ask(&mut model, now, Operation::AddForwards(vec![rule(1, "a", "83:a:80").spec()]));
-
-        let [Action::Listen(listen)] = actions.as_slice() else { panic!("{actions:?}") };
-        assert_eq!(listen.forward, ForwardId(expected), "{next_id}");
+    let (mut after, mut listed, mut shape) = (None, Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let actions = ask(&mut model, now, Operation::ListSessions { after });
+        let [Action::Reply { result: Ok(Output::Sessions { sessions, more }), .. }] = actions.as_slice() else {
+            panic!("{actions:?}")
+        };
+        shape.push((sessions.len(), *more));
+        listed.extend(sessions.iter().map(|session| session.destination.to_string()));
+        after = sessions.last().map(|session| session.destination.clone());
     }
-}
 
-#[test]
-fn rules_are_written_as_they_were_read() {
-    let now = Moment { steady: Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
-    let mut whole = rule(3, "whole", "0:a:80");
-    whole.description = Some("what it is for".to_owned());
-    whole.tags = vec!["a".parse().unwrap(), "b".parse().unwrap()];
-    whole.lazy = true;
-    whole.accept_new = true;
-    whole.idle_timeout_seconds = 60;
-    whole.earlier_port = Some(41_001);
-    let mut stopped = rule(4, "halted", "81:a:80");
-    stopped.stopped = true;
-    let rules = vec![whole, stopped];
-    let mut model = Model::new();
-    model.step(Event::Loaded(SavedRules { revision: 0, next_id: 30, rules: rules.clone() }), now, 0.5);
-
-    let mut added = rule(9, "added", "83:a:80").spec();
-    added.stopped = true;
-    let actions = ask(&mut model, now, Operation::AddForwards(vec![added]));
-
-    let [Action::Save(saved)] = actions.as_slice() else { panic!("{actions:?}") };
-    assert_eq!(saved.rules[..2], rules);
-    assert_eq!((saved.next_id, saved.rules[2].id), (31, ForwardId(30)));
+    assert_eq!(shape, [(256, true), (44, false)]);
+    assert_eq!(listed, (1..=300).map(|n| format!("host{n:03}")).collect::<Vec<_>>());
 }

@@ -327,6 +327,44 @@ fn a_client_may_shut_the_daemon_down() {
     );
 }
 
+#[test]
+fn what_the_disk_has_had_is_not_forgotten() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         30s tick: save [], close web
+         31s saved 2: nothing
+         32s saved 1: nothing
+         33s closed web: forget prod, forget web, reply timed_out",
+    );
+}
+
+#[test]
+fn a_full_disk_takes_back_every_request_that_waits_for_it() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         2s add db -L 5432:db:5432 prod: listen db
+         2s bound db: save [web db]
+         3s add ci -L 81:ci:80 prod: listen ci
+         3s bound ci: save [web db ci]
+         4s unsaved 3: close db, close ci
+         4s closed db: forget db, reply not_saved
+         4s closed ci: forget ci, reply not_saved",
+    );
+}
+
+#[test]
+fn a_listener_that_was_told_to_close_may_be_refused_instead() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s abort: close web
+         1s refused web address_in_use: forget prod, forget web",
+    );
+}
+
 /// Two rules whose ids begin alike.
 fn ids() -> SavedRules {
     SavedRules { revision: 0, next_id: 0, rules: vec![rule(5, "five", "8080:a:80"), rule(18, "eighteen", "8081:a:80")] }

@@ -269,7 +269,7 @@ fn a_session_that_needs_an_answer_waits_for_it() {
          0s bound web: save [web]
          0s saved: 7 hears web is new, connect prod #2, 7 hears session prod is connecting, reply added web starting
          1s lost prod needs_input: 7 hears session prod is needs_input, 7 hears web is error (needs_input)
-         2s sessions: reply [prod needs_input]
+         2s sessions: reply [prod needs_input since 1s after 1 failures]
          3600s tick: 7 hears a heartbeat at 4",
     );
 }
@@ -392,5 +392,37 @@ fn a_forward_that_goes_idle_begins_connected() {
          1s connected prod: web is active
          60s tick: disconnect prod #2
          61s used web: connect prod #3, web is starting",
+    );
+}
+
+#[test]
+fn a_session_counts_its_failures_until_it_is_logged_in() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s lost prod connection_refused: web is suspended (connection_refused) until 2s
+         2s tick: connect prod #3
+         3s lost prod connection_refused: nothing
+         3s sessions: reply [prod suspended since 3s after 2 failures]
+         5s tick: connect prod #4
+         6s connected prod: web is active
+         7s sessions: reply [prod active since 6s after 0 failures]",
+    );
+}
+
+#[test]
+fn a_session_that_nobody_wants_has_no_failures_and_is_idle_for_as_long_as_it_is() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s lost prod connection_refused: web is suspended (connection_refused) until 2s
+         2s stop web: save [web (stopped)], connect prod #3
+         2s saved: close web, disconnect prod #3, web is stopped
+         2s closed web: reply ok
+         3s sessions: reply [prod idle since 2s after 0 failures]
+         9s disconnect prod: reply ok
+         9s sessions: reply [prod idle since 2s after 0 failures]",
     );
 }

@@ -1,7 +1,7 @@
 //! What the model says, as the words that a story is compared with.
 
 use alknet_proto::status::Change;
-use alknet_proto::{Code, Output, Reason, Stage, StatusEvent};
+use alknet_proto::{Code, Output, Reason, SessionStatus, Stage, StatusEvent};
 
 /// What a reply says.
 pub(crate) fn reply(output: Output) -> String {
@@ -21,9 +21,8 @@ pub(crate) fn reply(output: Output) -> String {
             format!("{} on {port} {} after [{}]", detail.forward.name, detail.forward.status.word(), history.join(" "))
         }
         Output::Sessions { sessions, .. } => {
-            let listed: Vec<String> =
-                sessions.iter().map(|s| format!("{} {}", s.destination, s.state.word())).collect();
-            format!("[{}]", listed.join(" "))
+            let listed: Vec<String> = sessions.iter().map(session).collect();
+            format!("[{}]", listed.join(" and "))
         }
         Output::Done
         | Output::Daemon(_)
@@ -33,6 +32,11 @@ pub(crate) fn reply(output: Output) -> String {
         | Output::Services(_)
         | Output::Schema(_) => "ok".to_owned(),
     }
+}
+
+fn session(session: &SessionStatus) -> String {
+    let since = session.since.as_second();
+    format!("{} {} since {since}s after {} failures", session.destination, session.state.word(), session.attempt)
 }
 
 fn change(change: &Change) -> String {

@@ -211,8 +211,9 @@ impl Forward {
             return Derived { status, reason: Some(reason.clone()), attempt, retry_at: *retry_at };
         }
         let is_open = matches!(self.listener, Listener::Open { .. });
+        // Open, and its session is there when a connection comes.
+        let is_ready = is_open && self.is_on_demand() && self.usage == Usage::Unused;
         let Some(session) = session else {
-            let is_ready = is_open && self.is_on_demand();
             return Derived::plain(if is_ready { Status::Active } else { Status::Starting });
         };
         let suspended = |reason: &Reason| Derived {
@@ -223,7 +224,7 @@ impl Forward {
         };
         match &session.phase {
             Phase::Idle { by_person: true } => suspended(&session::disconnected()),
-            Phase::Idle { by_person: false } if is_open && self.is_on_demand() => Derived::plain(Status::Active),
+            Phase::Idle { by_person: false } if is_ready => Derived::plain(Status::Active),
             Phase::Idle { by_person: false } => Derived::plain(Status::Starting),
             Phase::Connecting { after: Some(cause), .. } => suspended(cause),
             Phase::Connecting { after: None, .. } => Derived::plain(Status::Starting),

@@ -29,7 +29,7 @@ impl Model {
         forward.refusals = 0;
         let has_other_port = forward.port != port;
         forward.port = port;
-        let is_rule = forward.life == Life::Kept && !forward.spec.ephemeral;
+        let is_rule = matches!(forward.life, Life::Entering | Life::Kept) && !forward.spec.ephemeral;
         let asks_for_any = matches!(forward.spec.forwarding.bind(), Bind::Tcp(_, 0));
         if has_other_port && is_rule && asks_for_any {
             self.save(turn);

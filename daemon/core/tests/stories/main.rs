@@ -1,0 +1,17 @@
+//! The model's behaviour told as stories: what happens on the left of each line, what it does on the right.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends where it is surprised")]
+
+mod script;
+mod words;
+
+mod bounds;
+mod conflicts;
+mod forgetting;
+mod forwards;
+mod limits;
+mod paging;
+mod requests;
+mod saved;
+mod sessions;
+mod watching;

@@ -1,0 +1,249 @@
+//! The pretended world: listeners, sessions, a disk and clients, and what each does with an action.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use alknet_core::{Action, Call, Epoch, Event, Listen, Peer, SavedRules};
+use alknet_proto::status::Algorithms;
+use alknet_proto::{Bind, Code, Destination, ForwardId, ForwardStatus, Output, Reason, Stage, Status, StatusEvent};
+
+use crate::dice::Dice;
+use crate::watcher::Watcher;
+
+/// What news belongs together and therefore comes in order.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Source {
+    Listener(ForwardId, Epoch),
+    Session(Epoch),
+    Disk,
+}
+
+/// A listener that is open, or was asked for and will be, or never says anything.
+pub(crate) struct Listening {
+    pub(crate) destination: Destination,
+    pub(crate) on_session: Option<Epoch>,
+    pub(crate) is_silent: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct World {
+    pub(crate) listeners: BTreeMap<(ForwardId, Epoch), Listening>,
+    /// Attempts that are under way or logged in, and those that never say anything.
+    pub(crate) sessions: BTreeMap<Epoch, Destination>,
+    /// What a restart would find.
+    pub(crate) disk: SavedRules,
+    /// What the store was given and has not written, oldest first.
+    writing: VecDeque<SavedRules>,
+    pub(crate) news: BTreeMap<Source, VecDeque<Event>>,
+    pub(crate) unanswered: BTreeSet<Call>,
+    pub(crate) watchers: Vec<Watcher>,
+    /// Whose counters are kept.
+    pub(crate) counted_forwards: BTreeSet<ForwardId>,
+    pub(crate) counted_sessions: BTreeSet<Destination>,
+    last_epoch: Epoch,
+    /// Everything succeeds from now on, and says so.
+    pub(crate) is_kind: bool,
+}
+
+impl World {
+    pub(crate) fn perform(&mut self, action: Action, dice: &mut Dice) {
+        match action {
+            Action::Listen(listen) => self.listen(listen, dice),
+            Action::Close { forward, epoch } => {
+                assert!(self.counted_forwards.contains(&forward), "{forward} is forgotten and closed");
+                if self.listeners.remove(&(forward, epoch)).is_some() && (self.is_kind || !dice.one_in(25)) {
+                    self.tell(Source::Listener(forward, epoch), Event::ListenerClosed { forward, epoch });
+                }
+            }
+            Action::Connect { destination, epoch, .. } => self.connect(destination, epoch, dice),
+            // What looked alive may turn out to be dead.
+            Action::Probe { epoch, .. } => {
+                if !self.is_kind && dice.one_in(3) {
+                    self.lose_session(epoch, dice);
+                }
+            }
+            Action::Disconnect { destination, epoch } => {
+                assert!(self.counted_sessions.contains(&destination), "{destination} is forgotten and disconnected");
+                if self.sessions.remove(&epoch).is_some() {
+                    self.end_remote_listeners(epoch);
+                    let reason = Reason::new(Stage::Tcp, Code::Disconnected, "told to");
+                    self.tell(Source::Session(epoch), Event::Lost { destination, epoch, reason });
+                }
+            }
+            Action::Save(rules) => self.save(rules, dice),
+            Action::Reply { call, result } => {
+                match &result {
+                    Ok(Output::Added { forwards, .. }) => forwards.iter().for_each(|forward| self.check_kept(forward)),
+                    Ok(_) => {}
+                    Err(fault) => assert_ne!(fault.code, Code::Internal, "{fault}"),
+                }
+                match self.watchers.iter_mut().find(|watcher| watcher.call == call) {
+                    Some(watcher) => {
+                        assert!(result.is_err() && watcher.is_on, "a subscription is only refused: {result:?}");
+                        watcher.is_on = false;
+                    }
+                    None => assert!(self.unanswered.remove(&call), "an answer that nobody waits for: {call:?}"),
+                }
+            }
+            Action::Publish { call, event } => {
+                let watcher = self.watchers.iter_mut().find(|watcher| watcher.call == call);
+                watcher.unwrap_or_else(|| panic!("nobody watches as {call:?}")).hear(event);
+            }
+            Action::Log(event) => {
+                let is_change =
+                    !matches!(event, StatusEvent::Snapshot(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_));
+                assert!(is_change, "no change, and logged: {event:?}");
+            }
+            Action::ForgetForward(forward) => {
+                let is_open = self.listeners.keys().any(|(open, _)| *open == forward);
+                assert!(!is_open, "{forward} is forgotten and listens");
+                self.counted_forwards.remove(&forward);
+            }
+            Action::ForgetSession(destination) => {
+                let is_used = self.listeners.values().any(|listening| listening.destination == destination)
+                    || self.sessions.values().any(|open| *open == destination);
+                assert!(!is_used, "{destination} is forgotten and used");
+                self.counted_sessions.remove(&destination);
+            }
+            Action::Stop => panic!("nobody asked to stop"),
+        }
+    }
+
+    /// Whoever is told that a forward is added finds it after a restart.
+    fn check_kept(&self, forward: &ForwardStatus) {
+        let kept = self.disk.rules.iter().find(|rule| rule.id == forward.id);
+        if forward.ephemeral {
+            assert!(kept.is_none(), "an ephemeral forward is on disk");
+            return;
+        }
+        let rule = kept.unwrap_or_else(|| panic!("{} is answered and not on disk", forward.name));
+        assert_eq!((&rule.name, &rule.destination), (&forward.name, &forward.destination));
+        assert_eq!((&rule.tags, rule.lazy), (&forward.tags, forward.lazy));
+        assert_eq!(rule.forwarding.kind(), forward.kind);
+        // Not the other way round: a start that waited for this answer may have begun in the same turn.
+        assert!(rule.stopped || forward.status != Status::Stopped, "{}", forward.name);
+        // A server may give another port while the disk is asked: that one is on its way.
+        if matches!(rule.forwarding.bind(), Bind::Tcp(_, 0)) && !forward.kind.listens_remotely() {
+            assert_eq!(rule.earlier_port.unwrap_or(0), forward.bind_port, "{}", forward.name);
+        }
+    }
+
+    fn listen(&mut self, listen: Listen, dice: &mut Dice) {
+        self.grow(listen.epoch);
+        let (forward, epoch) = (listen.forward, listen.epoch);
+        let is_open = self.listeners.keys().any(|(open, _)| *open == forward);
+        assert!(!is_open, "a second listener for {forward} while one is open");
+        self.counted_forwards.insert(forward);
+        self.counted_sessions.insert(listen.destination.clone());
+        if let Some(session) = listen.on_session
+            && !self.sessions.contains_key(&session)
+        {
+            return; // The session is gone already; its loss is on the way.
+        }
+        if !self.is_kind && dice.one_in(4) {
+            let code = if dice.one_in(3) { Code::PermissionDenied } else { Code::AddressInUse };
+            self.refuse(forward, epoch, code);
+            return;
+        }
+        let is_silent = !self.is_kind && dice.one_in(25);
+        let Listen { destination, on_session, .. } = listen;
+        self.listeners.insert((forward, epoch), Listening { destination, on_session, is_silent });
+        if is_silent {
+            return;
+        }
+        let port = match listen.forwarding.bind() {
+            Bind::Tcp(_, 0) if dice.one_in(3) => Some(30_000 + dice.roll(1000) as u16),
+            Bind::Tcp(_, 0) => listen.earlier_port.or(Some(31_000 + dice.roll(1000) as u16)),
+            Bind::Tcp(_, port) => Some(*port),
+            Bind::Unix(_) => None,
+        };
+        let bound = Event::ListenerBound { forward, epoch, port, notices: Vec::new() };
+        self.tell(Source::Listener(forward, epoch), bound);
+    }
+
+    fn connect(&mut self, destination: Destination, epoch: Epoch, dice: &mut Dice) {
+        self.grow(epoch);
+        let is_open = self.sessions.values().any(|open| *open == destination);
+        assert!(!is_open, "a second attempt to {destination} while one is open");
+        self.counted_sessions.insert(destination.clone());
+        self.sessions.insert(epoch, destination.clone());
+        if !self.is_kind && dice.one_in(3) {
+            self.lose_session(epoch, dice);
+        } else if self.is_kind || !dice.one_in(20) {
+            let peer = Peer {
+                address: String::new(),
+                user: String::new(),
+                server_version: String::new(),
+                algorithms: Algorithms::default(),
+            };
+            self.tell(Source::Session(epoch), Event::Connected { destination, epoch, peer });
+        }
+    }
+
+    /// The latest wins: what was not written when newer rules come may never be written by itself.
+    fn save(&mut self, rules: SavedRules, dice: &mut Dice) {
+        let revision = rules.revision;
+        if !self.is_kind && dice.one_in(6) {
+            let reason = Reason::new(Stage::LocalIo, Code::NotSaved, "the disk is full");
+            self.tell(Source::Disk, Event::NotSaved { revision, reason });
+            return;
+        }
+        if dice.one_in(3)
+            && let Some(Event::Saved { .. }) = self.news.get(&Source::Disk).and_then(VecDeque::back)
+        {
+            self.news.get_mut(&Source::Disk).unwrap().pop_back();
+            self.writing.pop_back();
+        }
+        self.writing.push_back(rules);
+        self.tell(Source::Disk, Event::Saved { revision });
+    }
+
+    fn grow(&mut self, epoch: Epoch) {
+        assert!(self.last_epoch < epoch, "an epoch that does not grow");
+        self.last_epoch = epoch;
+    }
+
+    fn tell(&mut self, source: Source, event: Event) {
+        self.news.entry(source).or_default().push_back(event);
+    }
+
+    fn end_remote_listeners(&mut self, session: Epoch) {
+        self.listeners.retain(|_, listening| listening.on_session != Some(session));
+    }
+
+    /// A session ends by itself, or an attempt fails.
+    pub(crate) fn lose_session(&mut self, epoch: Epoch, dice: &mut Dice) {
+        let Some(destination) = self.sessions.remove(&epoch) else { return };
+        self.end_remote_listeners(epoch);
+        let code = if dice.one_in(4) { Code::AuthRefused } else { Code::ConnectionLost };
+        let reason = Reason::new(Stage::Tcp, code, "lost");
+        self.tell(Source::Session(epoch), Event::Lost { destination, epoch, reason });
+    }
+
+    /// A listener ends by itself.
+    pub(crate) fn lose_listener(&mut self, forward: ForwardId, epoch: Epoch) {
+        let listening = self.listeners.remove(&(forward, epoch));
+        if listening.is_some_and(|listening| !listening.is_silent) {
+            self.refuse(forward, epoch, Code::AddressInUse);
+        }
+    }
+
+    fn refuse(&mut self, forward: ForwardId, epoch: Epoch, code: Code) {
+        let reason = Reason::new(Stage::Bind, code, "refused");
+        self.tell(Source::Listener(forward, epoch), Event::ListenerRefused { forward, epoch, reason });
+    }
+
+    /// The next news of anybody; what is told to be on disk is there from then on.
+    pub(crate) fn next_news(&mut self, dice: &mut Dice) -> Option<Event> {
+        let source = dice.pick(self.news.keys())?.clone();
+        let queue = self.news.get_mut(&source).unwrap();
+        let event = queue.pop_front().unwrap();
+        if queue.is_empty() {
+            self.news.remove(&source);
+        }
+        if let Event::Saved { revision } = event {
+            self.disk = self.writing.pop_front().unwrap();
+            assert_eq!(self.disk.revision, revision);
+        }
+        Some(event)
+    }
+}

@@ -19,5 +19,6 @@ pub mod journal;
 pub mod lock;
 pub mod logging;
 pub mod process;
+pub mod rouse;
 pub mod service;
 pub mod signals;

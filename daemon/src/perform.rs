@@ -8,7 +8,7 @@ use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
 use alknet_proto::{
     Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionStatus, Stage, StatusEvent,
 };
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -51,11 +51,13 @@ struct Session {
     counters: Arc<SessionCounters>,
     link: watch::Sender<Option<Arc<Link>>>,
     attempt: Option<(Epoch, CancellationToken)>,
+    /// Asks the attempt to find out whether its server is still there.
+    probe: Arc<Notify>,
 }
 
 impl Default for Session {
     fn default() -> Self {
-        Session { counters: Arc::default(), link: watch::Sender::new(None), attempt: None }
+        Session { counters: Arc::default(), link: watch::Sender::new(None), attempt: None, probe: Arc::default() }
     }
 }
 
@@ -91,6 +93,14 @@ impl Performer {
                 }
             }
             Action::Connect { destination, epoch, accept_new } => self.connect(destination, epoch, accept_new),
+            Action::Probe { destination, epoch } => {
+                let session = self.sessions.get(&destination);
+                if let Some(session) =
+                    session.filter(|s| s.attempt.as_ref().is_some_and(|(current, _)| *current == epoch))
+                {
+                    session.probe.notify_one();
+                }
+            }
             Action::Disconnect { destination, epoch } => {
                 let attempt = self.sessions.get(&destination).and_then(|session| session.attempt.as_ref());
                 if let Some((_, cancel)) = attempt.filter(|(current, _)| *current == epoch) {
@@ -163,6 +173,7 @@ impl Performer {
             counters: session.counters.clone(),
             inbox: self.inbox.clone(),
             cancel: cancel.clone(),
+            probe: session.probe.clone(),
         };
         if let Some((_, earlier)) = session.attempt.replace((epoch, cancel)) {
             earlier.cancel();

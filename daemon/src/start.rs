@@ -19,7 +19,7 @@ use crate::logging::{self, Format, Level, LevelSwitch};
 use crate::perform::Performer;
 use crate::signals::{self, Signal};
 use crate::ssh::Settings;
-use crate::{process, service, store};
+use crate::{process, rouse, service, store};
 
 /// Holds SSH sessions and forwards, and brings them back. Runs in the foreground; alknetctl talks to it.
 #[derive(Debug, Parser)]
@@ -148,6 +148,7 @@ impl Start<'_> {
         let stop_control = CancellationToken::new();
         let serving = tokio::spawn(control::serve(listener, clients.clone(), inbox.clone(), stop_control.clone()));
 
+        let rousing = tokio::spawn(rouse::run(inbox.clone()));
         let performer = Performer::new(with_config(settings, &self.config), clients, to_store, inbox);
         let about = DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -163,6 +164,7 @@ impl Start<'_> {
         service::ready();
         daemon.run(ordered, |config, performer| self.configure(config, performer)).await;
 
+        rousing.abort();
         // The last rules reach the disk before anybody can see that the daemon is gone: the socket goes last.
         let _ = storing.await;
         stop_control.cancel();

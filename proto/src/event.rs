@@ -12,8 +12,8 @@ use crate::status::{ForwardStatus, SessionState, SessionStatus, Status};
 
 /// One thing that a watcher is told.
 ///
-/// `seq` counts the changes of one daemon run, from 1 on. A watcher that picks only some forwards
-/// sees gaps where the others changed.
+/// `seq` grows by one with every change, from the clock in milliseconds at the daemon's start on. A watcher that
+/// picks only some forwards sees gaps where the others changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub enum StatusEvent {
     /// Everything as it was after change `seq`. Starts a watch, and follows a `Lagged`.

@@ -84,7 +84,7 @@ impl fmt::Display for RequestId {
     }
 }
 
-/// Counts the status events of one daemon run, from 1 on.
+/// Numbers the changes that watchers are told. Those of a later run of the daemon are greater.
 pub type Seq = u64;
 
 #[cfg(test)]

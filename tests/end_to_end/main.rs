@@ -12,6 +12,7 @@ mod peers;
 mod places;
 mod readme;
 mod remote;
+mod rousing;
 mod rules;
 mod service;
 mod sessions;

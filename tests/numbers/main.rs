@@ -11,6 +11,7 @@
 
 mod bulk;
 mod crowd;
+mod greeting;
 mod idle;
 mod recovery;
 
@@ -45,8 +46,13 @@ fn main() {
         eprintln!("warning: this is a debug build; its numbers mean nothing (cargo run --release ...)");
     }
     let picked: Vec<String> = std::env::args().skip(1).collect();
-    let measurements: [(&str, Measure); 4] =
-        [("idle", idle::measure), ("crowd", crowd::measure), ("bulk", bulk::measure), ("recovery", recovery::measure)];
+    let measurements: [(&str, Measure); 5] = [
+        ("idle", idle::measure),
+        ("crowd", crowd::measure),
+        ("bulk", bulk::measure),
+        ("recovery", recovery::measure),
+        ("greeting", greeting::measure),
+    ];
     let mut rows = Vec::new();
     for (name, measure) in measurements {
         if picked.is_empty() || picked.iter().any(|pick| pick == name) {

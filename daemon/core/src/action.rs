@@ -26,6 +26,13 @@ pub enum Action {
         /// Store the host key of a server that is not known yet.
         accept_new: bool,
     },
+    /// Ask the server of a session that is logged in whether it is still there; answered by `Lost` if it is not.
+    Probe {
+        /// Where it goes.
+        destination: Destination,
+        /// The number of the attempt.
+        epoch: Epoch,
+    },
     /// End an attempt or a session. Its `Lost` may still come and changes nothing.
     Disconnect {
         /// Where it goes.

@@ -124,6 +124,9 @@ pub enum Event {
 
     /// A deadline has come.
     Tick,
+    /// The machine slept, or its addresses changed: sessions that look alive may be dead, and those that failed
+    /// may get through now.
+    Roused,
     /// A person or the system asks every session that is down to try at once.
     RetryAll,
     /// The daemon is asked to end.

@@ -159,6 +159,7 @@ impl Model {
             Event::Saved { revision } => self.saved_revision = self.saved_revision.max(revision),
             Event::NotSaved { revision, reason } => self.not_saved(revision, &reason, turn),
             Event::Tick => {}
+            Event::Roused => self.rouse(turn),
             Event::RetryAll => {
                 for session in self.sessions.values_mut() {
                     if matches!(session.phase, Phase::Suspended { .. }) {
@@ -167,6 +168,22 @@ impl Model {
                 }
             }
             Event::ShutdownAsked => self.stop(turn),
+        }
+    }
+
+    /// What looked alive is asked, what waits tries at once.
+    fn rouse(&mut self, turn: &mut Turn) {
+        for (destination, session) in &mut self.sessions {
+            if let Some(epoch) = session.active_epoch() {
+                turn.actions.push(Action::Probe { destination: destination.clone(), epoch });
+            } else if matches!(session.phase, Phase::Suspended { .. }) {
+                session.retry(turn.now);
+            }
+        }
+        for forward in self.forwards.values_mut().filter(|forward| forward.is_visible()) {
+            if let Listener::Refused { retry_at: Some(at), .. } = &mut forward.listener {
+                *at = turn.now;
+            }
         }
     }
 

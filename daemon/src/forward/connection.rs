@@ -66,6 +66,9 @@ impl Rule {
             End::Whole => tracing::trace!(%forward, "connection ended"),
             End::TargetLeft => tracing::debug!(%forward, "connection ended by its target alone"),
             End::LocalFailed(error) => tracing::debug!(%forward, %error, "connection ended by the local program"),
+            End::Stalled => {
+                tracing::warn!(%forward, "connection reset: its program took nothing, and the whole session waited for it");
+            }
             End::CutShort => tracing::debug!(%forward, "connection cut short"),
             End::NotUnderstood(why) => tracing::debug!(%forward, why, "SOCKS client sent away"),
             End::Refused { reason, .. } => {

@@ -10,12 +10,13 @@ use std::time::Duration;
 use alknet_proto::Reason;
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::local::LocalStream;
 use super::spill::{SLICES_AT_ONCE, Spill};
 use crate::counters::ForwardCounters;
-use crate::ssh::{ChannelReader, ChannelWriter, Received};
+use crate::ssh::{ChannelReader, ChannelWriter, HeldUp, Received};
 
 /// What is read from a local program at once: the largest packet that servers take.
 const CHUNK_BYTES: usize = 32 << 10;
@@ -34,6 +35,8 @@ pub(super) enum End {
     TargetLeft,
     /// The local program cut the connection, or cannot be written to.
     LocalFailed(io::Error),
+    /// The local program took nothing for as long as everybody may wait for it.
+    Stalled,
     /// The session or the channel was lost, or the connection was told to end: something is missing.
     CutShort,
     /// There was no session, or the target could not be connected to.
@@ -53,7 +56,9 @@ impl End {
             End::Whole | End::TargetLeft | End::NotUnderstood(_) | End::Refused { is_answered: true, .. } => {
                 drop(local)
             }
-            End::LocalFailed(_) | End::CutShort | End::Refused { is_answered: false, .. } => local.reset(),
+            End::LocalFailed(_) | End::Stalled | End::CutShort | End::Refused { is_answered: false, .. } => {
+                local.reset()
+            }
         }
     }
 }
@@ -62,6 +67,11 @@ impl End {
 pub(super) trait Source: Send {
     /// As [`ChannelReader::next`]: what came before the end of the session comes out, then `Closed`.
     fn next(&mut self) -> impl Future<Output = Received> + Send;
+
+    /// As [`ChannelReader::hold_up`]. A pretended source holds up nothing.
+    fn hold_up(&self) -> Option<HeldUp> {
+        None
+    }
 }
 
 /// Where what goes to the target is written. A channel; a pretended one in tests.
@@ -75,6 +85,10 @@ pub(super) trait Sink: Send {
 impl Source for ChannelReader {
     fn next(&mut self) -> impl Future<Output = Received> + Send {
         ChannelReader::next(self)
+    }
+
+    fn hold_up(&self) -> Option<HeldUp> {
+        Some(ChannelReader::hold_up(self))
     }
 }
 
@@ -170,7 +184,8 @@ impl Relay<'_> {
 
     /// From the channel to the local program.
     ///
-    /// The channel is read even while the program takes nothing, until the queue is full. When the session is
+    /// The channel is read even while the program takes nothing, until the queue is full; from then on the program
+    /// has a limited time to take something, since every other connection of the session waits. When the session is
     /// over, what it has left is little and is read whatever the queue holds: it may be the end of the answer.
     async fn inbound(&self, source: &mut impl Source, sent_everything: &Notify) -> Result<(), End> {
         let mut spill = Spill::new(self.spill_bytes);
@@ -180,8 +195,9 @@ impl Relay<'_> {
         let mut heard = Heard::Something;
         let mut is_over = false;
         let mut over = pin!(self.over.cancelled());
+        let mut full: Option<Full> = None;
         loop {
-            self.write_what_fits(&mut spill)?;
+            let took_something = self.write_what_fits(&mut spill)?;
             if spill.is_empty() && heard != Heard::Something {
                 break;
             }
@@ -191,11 +207,18 @@ impl Relay<'_> {
                 Heard::End => true,
                 Heard::Closed => false,
             };
-            // All arms are cancel-safe: two wait for readiness, one for a queue, one for a token.
+            let waits_for_program = heard == Heard::Something && !goes_on;
+            if !waits_for_program || took_something {
+                full = None;
+            }
+            let stalled_at =
+                if waits_for_program { full.get_or_insert_with(|| Full::since_now(source)).stalled_at } else { None };
+            // All arms are cancel-safe: two wait for readiness, one for a queue, one for a token, one for the clock.
             tokio::select! {
                 ready = self.local.writable(), if !spill.is_empty() => ready.map_err(End::LocalFailed)?,
                 received = source.next(), if goes_on => heard = heard.then(received, &mut spill)?,
                 () = &mut over, if !is_over => is_over = true,
+                () = sleep_until(stalled_at), if stalled_at.is_some() => return Err(End::Stalled),
             }
         }
         self.local.end_writing();
@@ -218,7 +241,9 @@ impl Relay<'_> {
         }
     }
 
-    fn write_what_fits(&self, spill: &mut Spill) -> Result<(), End> {
+    /// Writes until the program takes no more. Tells whether it took anything.
+    fn write_what_fits(&self, spill: &mut Spill) -> Result<bool, End> {
+        let mut took_something = false;
         while !spill.is_empty() {
             let mut slices = [IoSlice::new(&[]); SLICES_AT_ONCE];
             let n_slices = spill.fill(&mut slices);
@@ -227,12 +252,13 @@ impl Relay<'_> {
                 Ok(n_bytes) => {
                     spill.advance(n_bytes);
                     self.count_inbound(n_bytes);
+                    took_something = true;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(End::LocalFailed(error)),
             }
         }
-        Ok(())
+        Ok(took_something)
     }
 
     fn count_outbound(&self, n_bytes: usize) {
@@ -247,6 +273,27 @@ impl Relay<'_> {
             Listens::Here => self.counters.add_received(n_bytes),
             Listens::OnServer => self.counters.add_sent(n_bytes),
         }
+    }
+}
+
+/// The queue is full, and the session waits for the program.
+struct Full {
+    /// `None` where nobody else waits.
+    stalled_at: Option<Instant>,
+    _held_up: Option<HeldUp>,
+}
+
+impl Full {
+    fn since_now(source: &impl Source) -> Self {
+        let held_up = source.hold_up();
+        Full { stalled_at: held_up.as_ref().map(|held_up| Instant::now() + held_up.limit()), _held_up: held_up }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

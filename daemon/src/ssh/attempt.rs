@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use alknet_core::{Epoch, Event, Peer};
 use alknet_proto::{Code, Destination, Reason, Stage};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
@@ -18,12 +18,16 @@ use super::failure::place;
 use super::handshake::shake_hands;
 use super::host_key::{Judge, Question};
 use super::link::Link;
+use super::prompt::Prompt;
 use super::session::Session;
 use super::settings::Settings;
 use super::{auth, transport};
 
 /// How long a goodbye may take before the connection is cut.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a server may take to show that it is there after the machine slept or its addresses changed.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
 /// One try to connect, and the session that comes of it.
 pub struct Attempt {
@@ -43,6 +47,8 @@ pub struct Attempt {
     pub inbox: mpsc::Sender<Event>,
     /// Ends the attempt or the session, in whatever phase it is.
     pub cancel: CancellationToken,
+    /// Asks to find out at once whether the server is still there: it has [`PROBE_LIMIT`] (5 s) to answer.
+    pub probe: Arc<Notify>,
 }
 
 impl Attempt {
@@ -51,7 +57,7 @@ impl Attempt {
     /// Reports `Connected` at most once and then `Lost` exactly once, with code `disconnected` when it was
     /// cancelled. By then the link is taken away and every relay on it was told. A panic counts as a loss.
     pub async fn run(self) {
-        let session = Arc::new(Session::default());
+        let session = Arc::new(Session::new(self.settings.silence()));
         let cut = CancellationToken::new();
         let (destination, epoch) = (self.destination.clone(), self.epoch);
         let (links, inbox) = (self.link.clone(), self.inbox.clone());
@@ -113,7 +119,8 @@ impl Attempt {
         let connect_timeout = server.connect_timeout.unwrap_or(transport::CONNECT_TIMEOUT);
         let silence = self.settings.silence();
         let (stream, address) = transport::connect(&server.host, server.port, connect_timeout, silence).await?;
-        let mut handle = shake_hands(stream, &name, judge.clone(), session, cut.clone(), &self.settings).await?;
+        let mut handle =
+            shake_hands(Prompt(stream), &name, judge.clone(), session, cut.clone(), &self.settings).await?;
         if let Some(key) = judge.first_key() {
             unblocked(move || judge.store(&key)).await?;
         }
@@ -135,19 +142,29 @@ impl Attempt {
             return std::future::pending().await;
         }
         // From the last sign of life on, at most interval × count passes until the end of the session.
-        let patience = interval * count.saturating_sub(1).max(1);
+        let usual = interval * count.saturating_sub(1).max(1);
+        let mut is_probe = false;
         loop {
-            let asked = Instant::now();
+            let mut asked = Instant::now();
             let mut answer = pin!(link.ping());
             let answered = loop {
+                let patience = if is_probe { PROBE_LIMIT.min(usual) } else { usual };
                 // The answer stands behind everything that is on its way: a slow line is not a dead one.
                 let deadline = asked.max(link.session.last_heard.at()) + patience;
-                match timeout_at(deadline, &mut answer).await {
-                    Ok(answered) => break answered,
-                    Err(_) if deadline < link.session.last_heard.at() + patience => {}
-                    Err(_) => {
-                        let message = format!("the server has not answered for {} s", (interval * count).as_secs_f64());
-                        return Reason::new(Stage::Tcp, Code::KeepaliveLost, message);
+                tokio::select! {
+                    biased;
+                    answered = &mut answer => break answered,
+                    () = self.probe.notified() => (is_probe, asked) = (true, Instant::now()),
+                    () = sleep_until(deadline) => {
+                        let was_heard = deadline < link.session.last_heard.at() + patience;
+                        if link.session.is_held_up() {
+                            // russh stands still, so nothing can be heard. Whoever holds it up has a limit of its own.
+                            link.session.last_heard.is_now();
+                        } else if !was_heard {
+                            let silence = if is_probe { patience } else { interval * count };
+                            let message = format!("the server has not answered for {} s", silence.as_secs_f64());
+                            return Reason::new(Stage::Tcp, Code::KeepaliveLost, message);
+                        }
                     }
                 }
             };
@@ -156,7 +173,7 @@ impl Attempt {
                 // The session is over, and its own end says why.
                 None => std::future::pending().await,
             }
-            tokio::time::sleep(interval).await;
+            is_probe = tokio::time::timeout(interval, self.probe.notified()).await.is_ok();
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::{OpenChannel, SessionCounters};
 
-use super::session::{Session, locked};
+use super::session::{HeldUp, Session, locked};
 
 /// How long the server may take to close a channel after both sides have sent everything.
 const LINGER: Duration = Duration::from_secs(5);
@@ -101,6 +101,14 @@ impl ChannelReader {
                 Some(_) => {}
             }
         }
+    }
+}
+
+impl ChannelReader {
+    /// Says that [`ChannelReader::next`] is not called for a while, because nobody takes what came. Everything
+    /// else on the session waits meanwhile, and the session is not taken for dead.
+    pub fn hold_up(&self) -> HeldUp {
+        self.core.session.hold_up()
     }
 }
 

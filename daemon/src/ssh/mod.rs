@@ -14,6 +14,7 @@ mod known_hosts;
 pub mod link;
 mod opening;
 mod pattern;
+mod prompt;
 pub mod remote;
 mod session;
 pub mod settings;
@@ -25,6 +26,7 @@ pub use attempt::Attempt;
 pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received};
 pub use link::{Link, Links};
 pub use remote::{Incoming, RemoteListener};
+pub use session::HeldUp;
 pub use settings::Settings;
 
 #[cfg(test)]

@@ -1,31 +1,10 @@
 //! OpenSSH's patterns: `*` for any text, `?` for one character, `!` before one that must not match.
 
-/// Whether `text` matches `pattern`. Takes time in proportion to the product of both lengths at worst, whatever
-/// the pattern.
+use wildmatch::WildMatch;
+
+/// Whether `text` matches `pattern`.
 pub(super) fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    // Where the last `*` was, and how much of the text it has taken.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
-            }
-            Some(c) if *c == '?' || *c == text[t] => {
-                p += 1;
-                t += 1;
-            }
-            Some(_) | None => {
-                let Some((at, taken)) = star else { return false };
-                star = Some((at, taken + 1));
-                p = at + 1;
-                t = taken + 1;
-            }
-        }
-    }
-    pattern[p..].iter().all(|c| *c == '*')
+    WildMatch::new(pattern).matches(text)
 }
 
 /// Whether one of `patterns` matches and none that begins with `!` does.

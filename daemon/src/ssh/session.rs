@@ -1,8 +1,8 @@
 //! What russh's callbacks and the live link share about one session.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use alknet_proto::Reason;
@@ -30,6 +30,31 @@ pub(super) struct Session {
     learned: Mutex<Option<Learned>>,
     /// Moves with every byte from the server.
     pub(super) last_heard: LastHeard,
+    /// Channels that are not read because nobody takes what they brought. russh stands still meanwhile.
+    n_held_up: AtomicUsize,
+    /// After so much silence russh ends the session, also when it was itself that did not listen.
+    silence: Option<Duration>,
+}
+
+/// While it lives, nobody reads one of the session's channels, and the server's silence says nothing.
+pub struct HeldUp(Arc<Session>);
+
+/// How long a session may be held up.
+const HOLD_UP_LIMIT: Duration = Duration::from_secs(30);
+
+impl HeldUp {
+    /// How long the channel may stay unread: 30 s, less where the keepalive is set to be quicker.
+    pub fn limit(&self) -> Duration {
+        self.0.silence.map_or(HOLD_UP_LIMIT, |silence| HOLD_UP_LIMIT.min(silence / 2))
+    }
+}
+
+impl Drop for HeldUp {
+    fn drop(&mut self) {
+        // What waited in front of the silence comes now.
+        self.0.last_heard.is_now();
+        self.0.n_held_up.fetch_sub(1, Relaxed);
+    }
 }
 
 /// When the server sent something last.
@@ -64,6 +89,21 @@ pub(super) struct Learned {
 }
 
 impl Session {
+    /// A session that has not begun. `silence` is after how much of it russh gives a server up.
+    pub(super) fn new(silence: Option<Duration>) -> Self {
+        Session { silence, ..Session::default() }
+    }
+
+    /// Nobody reads one of its channels until the guard is dropped.
+    pub(super) fn hold_up(self: &Arc<Self>) -> HeldUp {
+        self.n_held_up.fetch_add(1, Relaxed);
+        HeldUp(self.clone())
+    }
+
+    pub(super) fn is_held_up(&self) -> bool {
+        0 < self.n_held_up.load(Relaxed)
+    }
+
     /// Remembers why the session ended, unless a cause is known already.
     pub(super) fn end_because(&self, reason: Reason) {
         locked(&self.end).get_or_insert(reason);

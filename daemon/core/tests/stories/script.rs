@@ -215,6 +215,7 @@ impl Story {
             ["everybody", "retries"] => Event::RetryAll,
             ["signal", "to", "stop"] => Event::ShutdownAsked,
             ["tick"] => Event::Tick,
+            ["roused"] => Event::Roused,
             _ => panic!("no such line: {what}"),
         }
     }
@@ -247,6 +248,7 @@ impl Story {
                 self.attempts.insert(destination.clone(), epoch);
                 format!("connect {destination} #{}{how}", epoch.0)
             }
+            Action::Probe { destination, epoch } => format!("ask {destination} #{}", epoch.0),
             Action::Disconnect { destination, epoch } => format!("disconnect {destination} #{}", epoch.0),
             Action::Save(rules) => self.save(rules),
             Action::Reply { result, .. } => match result {

@@ -55,6 +55,13 @@ impl World {
                 }
             }
             Action::Connect { destination, epoch, .. } => self.connect(destination, epoch, dice),
+            // What looked alive may turn out to be dead.
+            Action::Probe { destination, epoch } => {
+                let is_open = self.sessions.get(&epoch) == Some(&destination);
+                if is_open && !self.is_kind && dice.one_in(3) {
+                    self.lose_session(epoch, dice);
+                }
+            }
             Action::Disconnect { destination, epoch } => {
                 assert!(self.counted_sessions.contains(&destination), "{destination} is forgotten and disconnected");
                 if self.sessions.remove(&epoch).is_some() {

@@ -74,6 +74,7 @@ impl World {
             counters: counters.clone(),
             inbox,
             cancel: cancel.clone(),
+            probe: Arc::default(),
         };
         tokio::spawn(attempt.run());
         Running { links, events, cancel, counters }

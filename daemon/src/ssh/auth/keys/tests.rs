@@ -157,7 +157,7 @@ fn what_is_no_key_is_not_used() {
 #[test]
 fn a_public_half_alone_is_not_called_a_key_with_a_passphrase() {
     let world = World::new();
-    let path = make_key(&world.folder.path(), "alone", "ed25519");
+    let path = make_key(world.folder.path(), "alone", "ed25519");
     let (line, known) = (line_of(&path), public(&path));
     std::fs::remove_file(&path).unwrap();
 

@@ -51,7 +51,7 @@ pub(crate) struct Cli {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct Global {
-    /// The control socket [env: ALKNET_SOCKET] [default: alknet/alknetd.sock in $XDG_RUNTIME_DIR]
+    /// The control socket [env: ALKNET_SOCKET] [default: that of alknetd, see its --help]
     #[arg(long, global = true, value_name = "PATH")]
     pub(crate) socket: Option<PathBuf>,
     /// Print JSON: one value a line, errors too

@@ -99,10 +99,10 @@ impl Address {
 }
 
 fn command_that_starts(named: Option<&PathBuf>) -> String {
-    let in_background = if cfg!(windows) { "" } else { " &" };
+    let (how, in_background) = if cfg!(windows) { ("in another window with", "") } else { ("with", " &") };
     match named.map(|socket| quoted(socket)) {
-        Some(socket) => format!("start it with: alknetd --socket {socket}{in_background}"),
-        None => format!("start it with: alknetd{in_background}"),
+        Some(socket) => format!("start it {how}: alknetd --socket {socket}{in_background}"),
+        None => format!("start it {how}: alknetd{in_background}"),
     }
 }
 

@@ -147,8 +147,8 @@ fn reader_went_away() -> bool {
     use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
     let stdout = io::stdout();
-    // No flag is asked for: an error and a hang-up are told all the same.
-    let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    // Linux tells a hang-up and an error in any case, macOS only what it is asked for.
+    let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::POLLHUP)];
     loop {
         match poll(&mut watched, PollTimeout::NONE) {
             Ok(_) => return watched[0].any().unwrap_or(true),

@@ -11,9 +11,13 @@ pub fn prepare() -> Option<u64> {
     umask(Mode::S_IRWXG | Mode::S_IRWXO);
     // Every connection is a descriptor; the soft limit of 1,024 is for programs that use select().
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
-    let raised = soft < hard && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok();
-    Some(if raised { hard } else { soft })
+    let is_raised_to = |limit: &u64| soft < *limit && setrlimit(Resource::RLIMIT_NOFILE, *limit, hard).is_ok();
+    Some([hard, hard.min(MOST_ON_MACOS)].into_iter().find(is_raised_to).unwrap_or(soft))
 }
+
+/// OPEN_MAX: macOS starts programs with 256, says that there is no hard limit, and takes no more than this.
+#[cfg(unix)]
+const MOST_ON_MACOS: u64 = 10_240;
 
 /// Files are for their user alone by the system's defaults, and there is no limit to raise.
 #[cfg(not(unix))]

@@ -5,7 +5,8 @@ use std::io;
 /// What a signal means here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM, SIGINT, Ctrl-C: end in order; a second one ends at once.
+    /// SIGTERM, SIGINT; on Windows Ctrl-C, Ctrl-Break, a closed window, the end of Windows: end in order; a second
+    /// one ends at once.
     Stop,
     /// SIGHUP: read the configuration again.
     Reload,
@@ -34,15 +35,26 @@ pub fn listen(tell: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
     Ok(())
 }
 
-/// Starts to listen for Ctrl-C. `tell` is called on a task that lives as long as the runtime.
+/// Starts to listen. `tell` is called on a task that lives as long as the runtime, so it must not wait. There is no
+/// sign for reloading or retrying; a window that closes and a system that ends give the process a few seconds.
 ///
 /// # Errors
 /// When the system refuses the handler.
 #[cfg(windows)]
 pub fn listen(tell: impl Fn(Signal) + Send + 'static) -> io::Result<()> {
-    let mut presses = tokio::signal::windows::ctrl_c()?;
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    let (mut press, mut stop, mut close, mut end) = (ctrl_c()?, ctrl_break()?, ctrl_close()?, ctrl_shutdown()?);
     tokio::spawn(async move {
-        while presses.recv().await.is_some() {
+        loop {
+            // Every arm is cancel-safe: each of them waits for a mark that stays.
+            let said = tokio::select! {
+                said = press.recv() => said,
+                said = stop.recv() => said,
+                said = close.recv() => said,
+                said = end.recv() => said,
+            };
+            let Some(()) = said else { break };
             tell(Signal::Stop);
         }
     });

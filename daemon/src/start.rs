@@ -1,5 +1,7 @@
 //! From arguments to a daemon that serves: lock, rules, socket, signals, ready.
 
+mod help;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -23,16 +25,16 @@ use crate::{process, rouse, service, store};
 
 /// Holds SSH sessions and forwards, and brings them back. Runs in the foreground; alknetctl talks to it.
 #[derive(Debug, Parser)]
-#[command(name = "alknetd", version, about, after_help = AFTER_HELP)]
+#[command(name = "alknetd", version, about, after_help = help::AFTER)]
 pub struct Arguments {
-    /// Configuration file; it may be missing unless it is named here [default: $XDG_CONFIG_HOME/alknet/config.toml]
-    #[arg(long, value_name = "FILE")]
+    /// Configuration file; it may be missing unless it is named here
+    #[arg(long, value_name = "FILE", help = help::CONFIG)]
     config: Option<PathBuf>,
-    /// Folder of the rules [default: $XDG_STATE_HOME/alknet]
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the rules
+    #[arg(long, value_name = "DIR", help = help::STATE_DIR)]
     state_dir: Option<PathBuf>,
-    /// Control socket [default: $XDG_RUNTIME_DIR/alknet/alknetd.sock]
-    #[arg(long, value_name = "PATH", env = "ALKNET_SOCKET")]
+    /// Control socket
+    #[arg(long, value_name = "PATH", env = "ALKNET_SOCKET", help = help::SOCKET)]
     socket: Option<PathBuf>,
     /// How much is logged [default: info]
     #[arg(long, value_name = "LEVEL", value_enum)]
@@ -41,11 +43,6 @@ pub struct Arguments {
     #[arg(long, value_name = "FORMAT", value_enum)]
     log_format: Option<Format>,
 }
-
-const AFTER_HELP: &str = "\
-Signals: SIGTERM and SIGINT stop in order (twice: at once), SIGHUP reads the configuration again,
-SIGUSR1 lets every suspended session try at once.
-Exit: 0 stopped, 1 failed, 2 usage or bad configuration, 5 another daemon runs.";
 
 /// Why the daemon did not start: what to say, and the exit code.
 struct Refusal {
@@ -57,6 +54,8 @@ impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         let exit = match fault.code {
             Code::InvalidConfig | Code::InvalidSpec => 2,
+            // Whoever listens at the control socket is another daemon, with other rules.
+            Code::AddressInUse => 5,
             _ => 1,
         };
         Refusal { fault, exit }
@@ -132,7 +131,11 @@ impl Start<'_> {
     async fn run(self) -> Result<(), Refusal> {
         endpoint::prepare_directory(&self.socket)?;
         create_state_dir(&self.state_dir)?;
-        let _socket_lock = take_lock(&lock_of_socket(&self.socket, &self.state_dir), &self.socket)?;
+        let socket_lock = lock_of_socket(&self.socket, &self.state_dir);
+        if let (true, Some(folder)) = (cfg!(windows), socket_lock.parent()) {
+            create_state_dir(folder)?;
+        }
+        let _socket_lock = take_lock(&socket_lock, &self.socket)?;
         let _rules_lock = take_lock(&self.state_dir.join("rules.lock"), &self.state_dir)?;
         let rules_path = store::path_in(&self.state_dir);
         let rules = store::load(&rules_path)?;
@@ -208,12 +211,16 @@ fn with_config(settings: Settings, config: &Config) -> Settings {
     Settings { keepalive_interval: config.keepalive_interval(), keepalive_count: config.keepalive_count(), ..settings }
 }
 
-/// Beside the socket; a pipe has no place beside it, so there it is with the rules.
+/// Beside the socket. A pipe has no place beside it: its lock is in the folder that the system has for this user's
+/// rules, under the name of the pipe, wherever the rules of this daemon are.
 fn lock_of_socket(socket: &Path, state_dir: &Path) -> PathBuf {
-    if cfg!(windows) {
-        return state_dir.join("alknetd.lock");
-    }
-    let mut name = socket.as_os_str().to_owned();
+    let place = if cfg!(windows) {
+        let folder = Places::of_user().map_or_else(|| state_dir.to_owned(), |places| places.state_dir);
+        folder.join(socket.file_name().unwrap_or_default())
+    } else {
+        socket.to_owned()
+    };
+    let mut name = place.into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }

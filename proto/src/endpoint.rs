@@ -299,14 +299,21 @@ mod windows {
 
     use super::*;
 
-    pub(super) const HOW_TO_START: &str = "start it with: alknetd";
+    pub(super) const HOW_TO_START: &str = "start it in another window with: alknetd";
+    /// Where the pipes of this machine are.
+    const PIPES: &str = r"\\.\pipe\";
 
     pub(super) fn default_socket() -> Option<PathBuf> {
-        own_sid().map(|sid| PathBuf::from(format!(r"\\.\pipe\alknetd-{sid}")))
+        own_sid().map(|sid| PathBuf::from(format!("{PIPES}alknetd-{sid}")))
     }
 
-    pub(super) fn check_path(_: &Path) -> Result<(), Fault> {
-        Ok(())
+    pub(super) fn check_path(socket: &Path) -> Result<(), Fault> {
+        let name = socket.to_str().and_then(|path| path.strip_prefix(PIPES));
+        if name.is_some_and(|name| !name.is_empty() && !name.contains('\\')) {
+            return Ok(());
+        }
+        Err(Fault::new(Code::InvalidSpec, format!("{} cannot be the name of a pipe of this machine", socket.display()))
+            .with_hint(format!("name one such as {PIPES}alknetd with --socket or ALKNET_SOCKET")))
     }
 
     /// A pipe has no directory.
@@ -320,11 +327,16 @@ mod windows {
     }
 
     /// The list of who may is protected from inheritance and names the owner alone. Other machines
-    /// are refused by the library's own default.
+    /// are refused by the library's own default, and so is a pipe that exists: it is the lock of its name.
     pub(super) fn create(options: ListenerOptions<'_>) -> io::Result<LocalSocketListener> {
         let sid = own_sid().ok_or_else(|| io::Error::other("the system does not say which user this is"))?;
         let rights = U16CString::from_str(format!("D:P(A;;GA;;;{sid})")).map_err(io::Error::other)?;
-        options.security_descriptor(SecurityDescriptor::deserialize(&rights)?).create_tokio()
+        let created = options.security_descriptor(SecurityDescriptor::deserialize(&rights)?).create_tokio();
+        created.map_err(|error| match error.kind() {
+            // For the first one of a name, the system says so when somebody has the name already.
+            io::ErrorKind::PermissionDenied => io::Error::new(io::ErrorKind::AddrInUse, "another program has it"),
+            _ => error,
+        })
     }
 
     pub(super) fn identity(stream: &Stream) -> Option<PeerIdentity> {

@@ -47,10 +47,7 @@ pub(super) async fn bind(bind: &Bind, earlier_port: Option<u16>) -> Result<Bound
             Ok(Bound { sockets: vec![Listening::Unix(socket)], port: None, notices: Vec::new() })
         }
         #[cfg(not(unix))]
-        Bind::Unix(path) => {
-            let message = format!("the Unix socket {path} cannot be used: this system has none");
-            Err(Reason::new(alknet_proto::Stage::Bind, alknet_proto::Code::InvalidSpec, message))
-        }
+        Bind::Unix(path) => Err(super::local::no_unix_sockets(alknet_proto::Stage::Bind, path)),
     }
 }
 

@@ -106,7 +106,8 @@ impl LocalStream {
         }
     }
 
-    /// Waits until the program has cut the connection. Its bytes and its end are not looked at.
+    /// Waits until the program has cut the connection. Its bytes and its end are not looked at. Windows says nothing
+    /// of a cut beforehand: there, this waits for ever, and who writes or reads next hears of it.
     pub(super) async fn cut_by_program(&self) {
         let heard = on_either!(self, stream => stream.ready(Interest::ERROR).await);
         if heard.is_err() {
@@ -165,8 +166,14 @@ async fn connect_unix(path: &str, target: &Target) -> Result<LocalStream, Reason
 
 #[cfg(not(unix))]
 async fn connect_unix(path: &str, _: &Target) -> Result<LocalStream, Reason> {
-    let message = format!("the Unix socket {path} cannot be used: this system has none");
-    Err(Reason::new(Stage::Target, Code::InvalidSpec, message))
+    Err(no_unix_sockets(Stage::Target, path))
+}
+
+/// Why a rule with the path of a Unix socket on this machine can never work.
+#[cfg(not(unix))]
+pub(super) fn no_unix_sockets(stage: Stage, path: &str) -> Reason {
+    let message = format!("Unix sockets cannot be forwarded on Windows: {path}");
+    Reason::new(stage, Code::InvalidSpec, message).with_hint("use an address and a port on this side")
 }
 
 fn not_resolved(host: &str, error: &io::Error) -> Reason {

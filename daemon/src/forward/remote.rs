@@ -21,6 +21,11 @@ pub(super) async fn run(listener: Listener) {
     let asked_on = listener.listen.on_session;
     let live = listener.links.borrow().clone().filter(|link| Some(link.epoch()) == asked_on);
     let Some(link) = live else { return };
+    #[cfg(not(unix))]
+    if let Some(Target::Unix(path)) = listener.listen.forwarding.target() {
+        let reason = super::local::no_unix_sockets(alknet_proto::Stage::Target, path);
+        return listener.report_refused(reason).await;
+    }
     // The question is not taken back: the server would go on listening for nobody.
     let on_server = match ask_server(&link, &listener.listen).await {
         Ok(on_server) => on_server,

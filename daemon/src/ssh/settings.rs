@@ -31,7 +31,8 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// What OpenSSH would take from the environment of this process. `HOME` comes before the user database.
+    /// What OpenSSH would take from the environment of this process. `HOME` comes before the user database, except
+    /// on Windows, where the system alone says where the profile is.
     ///
     /// # Errors
     /// When there is no home directory, or nobody knows who the user is; the text completes «cannot start:».
@@ -65,6 +66,10 @@ impl Settings {
 }
 
 fn home() -> Option<PathBuf> {
+    // Shells that come from Unix set it on Windows too, to paths that only they understand.
+    if cfg!(windows) {
+        return directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned());
+    }
     let named = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
     named.or_else(|| directories::BaseDirs::new().map(|dirs| dirs.home_dir().to_owned()))
 }

@@ -118,8 +118,9 @@ fn listen(ips: &[IpAddr], port: u16) -> Result<Sockets, Refused> {
 
 fn listen_at(address: SocketAddr) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Elsewhere the port would stay taken for a minute after its connections ended. On Windows the same option
-    // would let another program listen at our port beside us.
+    // Without it the port would stay taken for a minute after its connections ended. On Windows the same option would
+    // let us take over the port of another program. SO_EXCLUSIVEADDRUSE, which keeps such programs off our port, is
+    // not in socket2; without it, Windows still refuses the port to programs of other users.
     if cfg!(unix) {
         socket.set_reuse_address(true)?;
     }

@@ -129,7 +129,7 @@ fn a_listener_is_told_what_its_rule_says() {
 fn a_forward_remembers_only_its_latest_changes() {
     let (mut model, mut now) = model(1, 0);
     let mut epoch = Epoch(2);
-    for n in 0..REMEMBERED_CHANGES as u32 {
+    for n in 0..2 * REMEMBERED_CHANGES as u32 {
         let destination = || "prod".parse().unwrap();
         let code = if n % 2 == 0 { Code::AuthRefused } else { Code::ConnectionLost };
         let reason = Reason::new(Stage::Auth, code, "lost");

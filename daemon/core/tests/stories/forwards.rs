@@ -261,3 +261,16 @@ fn a_remote_forward_that_was_open_begins_its_backoff_anew() {
          5s refused back remote_port_in_use: back is suspended (remote_port_in_use) until 6s",
     );
 }
+
+#[test]
+fn after_a_sleep_a_refused_listener_tries_at_once() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s refused web address_in_use: web is suspended (address_in_use) until 6s
+         2s roused: listen web, web is starting
+         2s refused web permission_denied: web is error (permission_denied)
+         3s roused: nothing",
+    );
+}

@@ -441,3 +441,18 @@ fn after_a_sleep_the_living_are_asked_and_the_waiting_try_at_once() {
          67.5s roused: connect prod #4",
     );
 }
+
+#[test]
+fn after_a_sleep_what_waits_for_a_person_goes_on_waiting() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         0s add db -L 5432:db:5432 db: listen db
+         0s bound db: save [web db]
+         0s saved: db is new, connect db #4, reply added db starting
+         1s lost prod auth_refused: web is error (auth_refused)
+         1s disconnect db: disconnect db #4, db is suspended (disconnected), reply ok
+         60s roused: nothing",
+    );
+}

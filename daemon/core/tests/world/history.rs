@@ -196,8 +196,10 @@ impl History {
                 self.world.unanswered.retain(|call| call.client != ClientId(2));
                 self.step(Event::ClientGone(ClientId(2)));
             }
-            7 if self.dice.one_in(3) => self.step(Event::RetryAll),
-            7 if self.dice.one_in(2) => self.step(Event::Roused),
+            7 => {
+                let event = if self.dice.one_in(2) { Event::Roused } else { Event::RetryAll };
+                self.step(event);
+            }
             8 | 9 => {
                 if let Some(epoch) = self.dice.pick(self.world.sessions.keys().copied()) {
                     self.world.lose_session(epoch, &mut self.dice);

@@ -56,8 +56,9 @@ impl World {
             }
             Action::Connect { destination, epoch, .. } => self.connect(destination, epoch, dice),
             // What looked alive may turn out to be dead.
-            Action::Probe { epoch, .. } => {
-                if !self.is_kind && dice.one_in(3) {
+            Action::Probe { destination, epoch } => {
+                let is_open = self.sessions.get(&epoch) == Some(&destination);
+                if is_open && !self.is_kind && dice.one_in(3) {
                     self.lose_session(epoch, dice);
                 }
             }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::local::LocalStream;
-use super::relay::{End, Listens, Relay, STALL_LIMIT};
+use super::relay::{End, Listens, Relay};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
 use crate::counters::ForwardCounters;
@@ -66,11 +66,9 @@ impl Rule {
             End::Whole => tracing::trace!(%forward, "connection ended"),
             End::TargetLeft => tracing::debug!(%forward, "connection ended by its target alone"),
             End::LocalFailed(error) => tracing::debug!(%forward, %error, "connection ended by the local program"),
-            End::Stalled => tracing::warn!(
-                %forward,
-                seconds = STALL_LIMIT.as_secs(),
-                "connection reset: its program took nothing, and the whole session waited for it"
-            ),
+            End::Stalled => {
+                tracing::warn!(%forward, "connection reset: its program took nothing, and the whole session waited for it");
+            }
             End::CutShort => tracing::debug!(%forward, "connection cut short"),
             End::NotUnderstood(why) => tracing::debug!(%forward, why, "SOCKS client sent away"),
             End::Refused { reason, .. } => {

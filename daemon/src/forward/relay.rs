@@ -26,9 +26,6 @@ const LEAST_ROOM_BYTES: usize = 4 << 10;
 /// it meets the reset that its bytes would cause.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long a program may take nothing while its queue is full. All connections of the session wait for it.
-pub(super) const STALL_LIMIT: Duration = Duration::from_secs(30);
-
 /// How a connection ended.
 #[derive(Debug)]
 pub(super) enum End {
@@ -38,7 +35,7 @@ pub(super) enum End {
     TargetLeft,
     /// The local program cut the connection, or cannot be written to.
     LocalFailed(io::Error),
-    /// The local program took nothing for [`STALL_LIMIT`] while everybody waited for it.
+    /// The local program took nothing for as long as everybody may wait for it.
     Stalled,
     /// The session or the channel was lost, or the connection was told to end: something is missing.
     CutShort,
@@ -214,7 +211,8 @@ impl Relay<'_> {
             if !waits_for_program || took_something {
                 full = None;
             }
-            let stalled_at = waits_for_program.then(|| full.get_or_insert_with(|| Full::since_now(source)).stalled_at);
+            let stalled_at =
+                if waits_for_program { full.get_or_insert_with(|| Full::since_now(source)).stalled_at } else { None };
             // All arms are cancel-safe: two wait for readiness, one for a queue, one for a token, one for the clock.
             tokio::select! {
                 ready = self.local.writable(), if !spill.is_empty() => ready.map_err(End::LocalFailed)?,
@@ -280,13 +278,15 @@ impl Relay<'_> {
 
 /// The queue is full, and the session waits for the program.
 struct Full {
-    stalled_at: Instant,
+    /// `None` where nobody else waits.
+    stalled_at: Option<Instant>,
     _held_up: Option<HeldUp>,
 }
 
 impl Full {
     fn since_now(source: &impl Source) -> Self {
-        Full { stalled_at: Instant::now() + STALL_LIMIT, _held_up: source.hold_up() }
+        let held_up = source.hold_up();
+        Full { stalled_at: held_up.as_ref().map(|held_up| Instant::now() + held_up.limit()), _held_up: held_up }
     }
 }
 

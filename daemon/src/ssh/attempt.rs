@@ -57,7 +57,7 @@ impl Attempt {
     /// Reports `Connected` at most once and then `Lost` exactly once, with code `disconnected` when it was
     /// cancelled. By then the link is taken away and every relay on it was told. A panic counts as a loss.
     pub async fn run(self) {
-        let session = Arc::new(Session::default());
+        let session = Arc::new(Session::new(self.settings.silence()));
         let cut = CancellationToken::new();
         let (destination, epoch) = (self.destination.clone(), self.epoch);
         let (links, inbox) = (self.link.clone(), self.inbox.clone());

@@ -32,10 +32,22 @@ pub(super) struct Session {
     pub(super) last_heard: LastHeard,
     /// Channels that are not read because nobody takes what they brought. russh stands still meanwhile.
     n_held_up: AtomicUsize,
+    /// After so much silence russh ends the session, also when it was itself that did not listen.
+    silence: Option<Duration>,
 }
 
 /// While it lives, nobody reads one of the session's channels, and the server's silence says nothing.
 pub struct HeldUp(Arc<Session>);
+
+/// How long a session may be held up.
+const HOLD_UP_LIMIT: Duration = Duration::from_secs(30);
+
+impl HeldUp {
+    /// How long the channel may stay unread: 30 s, less where the keepalive is set to be quicker.
+    pub fn limit(&self) -> Duration {
+        self.0.silence.map_or(HOLD_UP_LIMIT, |silence| HOLD_UP_LIMIT.min(silence / 2))
+    }
+}
 
 impl Drop for HeldUp {
     fn drop(&mut self) {
@@ -77,6 +89,11 @@ pub(super) struct Learned {
 }
 
 impl Session {
+    /// A session that has not begun. `silence` is after how much of it russh gives a server up.
+    pub(super) fn new(silence: Option<Duration>) -> Self {
+        Session { silence, ..Session::default() }
+    }
+
     /// Nobody reads one of its channels until the guard is dropped.
     pub(super) fn hold_up(self: &Arc<Self>) -> HeldUp {
         self.n_held_up.fetch_add(1, Relaxed);

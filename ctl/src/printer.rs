@@ -76,7 +76,7 @@ impl Printer {
                 *exit
             }
             // Whoever read our output has what it wanted.
-            Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Failure::Output(error) if says_that_nobody_reads(error) => Exit::Done,
             Failure::Output(error) => {
                 let fault = Fault::new(Code::Internal, format!("cannot write the output: {}", plain(error)))
                     .with_hint("make room where the output goes, and ask again");
@@ -136,6 +136,14 @@ pub(crate) async fn stdout_closed() {
     if spawned.is_err() || told.await.is_err() {
         std::future::pending().await
     }
+}
+
+/// Whether a write failed because the reader is gone, as `head` is when it has enough.
+fn says_that_nobody_reads(error: &io::Error) -> bool {
+    // Windows has two errors for it, and the standard library knows one of them.
+    const PIPE_NOT_CONNECTED: i32 = 233;
+    let is_cut_on_windows = cfg!(windows) && error.raw_os_error() == Some(PIPE_NOT_CONNECTED);
+    error.kind() == io::ErrorKind::BrokenPipe || is_cut_on_windows
 }
 
 /// Blocks until the other end of stdout is closed; false where it cannot be known.

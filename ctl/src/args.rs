@@ -66,9 +66,9 @@ pub(crate) struct Global {
     /// Say on stderr which messages go to the daemon and come back
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
-    /// How many seconds an answer, or a wait, may take; fractions are allowed
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "30", value_parser = value::seconds)]
-    pub(crate) timeout: Duration,
+    /// How many seconds an answer, or a wait, may take; fractions are allowed [default: 30; for watch --until none]
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = value::seconds)]
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// When colours are used.
@@ -201,7 +201,7 @@ pub(crate) struct WatchArgs {
     /// Go on behind this change, where the daemon still remembers it; else begin with a snapshot
     #[arg(long, value_name = "SEQ", value_parser = value::seq)]
     pub(crate) since: Option<Seq>,
-    /// End with 0 when every selected forward is in this state
+    /// End with 0 when every selected forward is in this state, with 124 when --timeout is over first
     #[arg(long, value_name = "STATE")]
     pub(crate) until: Option<Goal>,
     /// Print the counters every so many seconds (0.1 to 86400); alone every 2
@@ -251,7 +251,7 @@ mod tests {
             let global = parsed(line).global;
 
             assert!(global.json && global.quiet && !global.verbose, "{line}");
-            assert_eq!(global.timeout, Duration::from_millis(500), "{line}");
+            assert_eq!(global.timeout, Some(Duration::from_millis(500)), "{line}");
             assert_eq!(global.socket, Some(PathBuf::from("/s")), "{line}");
         }
     }

@@ -26,8 +26,13 @@ pub(crate) struct Address {
     /// Whether a person named the socket, so that the daemon has to be told of it too.
     is_named: bool,
     timeout: Duration,
+    /// What a person asked for, for what has no limit otherwise.
+    asked_timeout: Option<Duration>,
     trace: bool,
 }
+
+/// How long an answer may take unless a person says otherwise.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Address {
     /// --socket before ALKNET_SOCKET before the system's place.
@@ -42,12 +47,19 @@ impl Address {
             Some(socket) => socket,
             None => endpoint::default_socket()?,
         };
-        Ok(Address { socket, is_named, timeout: global.timeout, trace: global.verbose })
+        let asked_timeout = global.timeout;
+        let timeout = asked_timeout.unwrap_or(DEFAULT_TIMEOUT);
+        Ok(Address { socket, is_named, timeout, asked_timeout, trace: global.verbose })
     }
 
     /// How long an answer may take.
     pub(crate) fn timeout(&self) -> Duration {
         self.timeout
+    }
+
+    /// The limit that a person gave, if any.
+    pub(crate) fn asked_timeout(&self) -> Option<Duration> {
+        self.asked_timeout
     }
 
     /// The same with another limit.
@@ -70,7 +82,9 @@ impl Address {
             Ok(Err(fault)) => Err(self.with_command(fault)),
             Err(_) => {
                 let limit = self.timeout.as_secs_f64();
-                Err(Fault::new(Code::TimedOut, format!("the daemon did not greet within {limit} s")))
+                let fault = Fault::new(Code::TimedOut, format!("the daemon did not greet within {limit} s"));
+                Err(fault
+                    .with_hint("wait longer with --timeout; if it stays silent, end its process and start it again"))
             }
         }
     }

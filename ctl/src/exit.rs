@@ -3,7 +3,7 @@
 use std::io;
 use std::process::ExitCode;
 
-use alknet_proto::{Code, Fault, ForwardStatus, Reason};
+use alknet_proto::{Code, Fault, ForwardStatus, Status};
 
 /// The exit codes. Stable: scripts decide by them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl From<Code> for Exit {
     fn from(code: Code) -> Self {
         match code {
             Code::InvalidSpec | Code::Ambiguous => Exit::Usage,
-            Code::NoDaemon | Code::DaemonStopping => Exit::NotActive,
+            Code::NoDaemon | Code::DaemonStopping | Code::Stopped => Exit::NotActive,
             Code::NotFound => Exit::NotFound,
             Code::AddressInUse | Code::NameInUse | Code::RemotePortInUse | Code::VersionMismatch => Exit::Conflict,
             Code::NeedsInput => Exit::NeedsInput,
@@ -100,8 +100,14 @@ impl Failure {
     ///
     /// Time that ran out at the server is no waiting of ours, and a port that is taken there is
     /// no conflict of this call: everything but a question and a permission is 1.
-    pub(crate) fn hopeless(name: &str, reason: Option<&Reason>) -> Self {
-        let Some(reason) = reason else {
+    pub(crate) fn hopeless(forward: &ForwardStatus) -> Self {
+        let name = &forward.name;
+        if forward.status == Status::Stopped {
+            let fault = Fault::new(Code::Stopped, format!("{name} is stopped, so it does not become active"))
+                .with_hint(format!("`alknetctl start {name}` brings it back"));
+            return fault.into();
+        }
+        let Some(reason) = &forward.reason else {
             return Fault::new(Code::Internal, format!("{name} failed, and the daemon gives no reason")).into();
         };
         let exit = match Exit::from(reason.code) {
@@ -146,9 +152,10 @@ impl From<io::Error> for Failure {
 
 #[cfg(test)]
 mod tests {
-    use alknet_proto::Stage;
+    use alknet_proto::{Reason, Stage};
 
     use super::*;
+    use crate::sample;
 
     #[test]
     fn every_exit_code_of_the_contract_has_its_faults() {
@@ -157,6 +164,7 @@ mod tests {
             (Code::Ambiguous, 2),
             (Code::NoDaemon, 3),
             (Code::DaemonStopping, 3),
+            (Code::Stopped, 3),
             (Code::NotFound, 4),
             (Code::AddressInUse, 5),
             (Code::NameInUse, 5),
@@ -182,9 +190,10 @@ mod tests {
             (Code::AddressInUse, Exit::Failed),
             (Code::TimedOut, Exit::Failed),
         ] {
-            let reason = Reason::new(Stage::Auth, code, "it is so");
+            let reason = Some(Reason::new(Stage::Auth, code, "it is so"));
+            let forward = ForwardStatus { reason, ..sample::failed(1, "web") };
 
-            let Failure::Told { fault, exit: ended, .. } = Failure::hopeless("web", Some(&reason)) else {
+            let Failure::Told { fault, exit: ended, .. } = Failure::hopeless(&forward) else {
                 panic!("{code:?} is told")
             };
 

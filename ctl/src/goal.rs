@@ -63,7 +63,7 @@ impl Goal {
         for forward in forwards {
             n_forwards += 1;
             n_met += usize::from(self.is_met_by(forward.status));
-            if self == Goal::Active && forward.status == Status::Error {
+            if self == Goal::Active && matches!(forward.status, Status::Error | Status::Stopped) {
                 return Verdict::Hopeless(Box::new(forward.clone()));
             }
         }
@@ -221,6 +221,12 @@ mod tests {
 
         assert_eq!(story(Goal::Gone, &events), "not yet, not yet, reached");
         assert_eq!(story(Goal::Gone, &[snapshot(&[])]), "reached");
+    }
+
+    #[test]
+    fn a_stopped_forward_ends_a_wait_for_active() {
+        assert_eq!(story(Goal::Active, &[snapshot(&[(1, Status::Active), (2, Status::Stopped)])]), "hopeless f2");
+        assert_eq!(story(Goal::Suspended, &[snapshot(&[(1, Status::Stopped)])]), "not yet");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The JSON objects that are this program's own; everything else is a type of the protocol.
 
+use alknet_proto::operation::ForwardRef;
 use alknet_proto::status::{Change, ForwardDetail, Prompt};
 use alknet_proto::{
     Code, DaemonStatus, Fault, ForwardId, ForwardName, ForwardStats, ForwardStatus, SessionStatus, Stage,
@@ -29,6 +30,27 @@ impl<'a> ErrorObject<'a> {
         let Fault { code, message, retryable: _, hint, stage } = fault;
         ErrorObject { error: ErrorBody { code: *code, message, hint: hint.as_deref(), stage: *stage }, forwards }
     }
+}
+
+/// `remove-forward`, `start`, `stop` and `restart`: what it was done to.
+#[derive(Serialize)]
+pub(crate) struct Changed<'a> {
+    id: ForwardId,
+    name: &'a ForwardName,
+    /// Only where it is true: by `restart`, for a forward that a person stopped.
+    #[serde(skip_serializing_if = "is_false")]
+    left_stopped: bool,
+}
+
+impl<'a> From<&'a ForwardRef> for Changed<'a> {
+    fn from(forward: &'a ForwardRef) -> Self {
+        Changed { id: forward.id, name: &forward.name, left_stopped: forward.left_stopped }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over references")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// `show`: the fields of the forward, and its history.

@@ -147,8 +147,12 @@ fn quiet(operation: &Operation) -> Vec<Body> {
             answer(Output::Added { forwards, notices: vec!["port 8080 is open to other machines".to_owned()] })
         }
         Operation::RemoveForwards(_) => {
-            let gone = |forward: ForwardStatus| ForwardRef { id: forward.id, name: forward.name };
+            let gone = |forward: ForwardStatus| ForwardRef { id: forward.id, name: forward.name, left_stopped: false };
             answer(Output::Changed(vec![gone(web()), gone(db())]))
+        }
+        Operation::RestartForwards(_) => {
+            let reference = |f: ForwardStatus, left_stopped| ForwardRef { id: f.id, name: f.name, left_stopped };
+            answer(Output::Changed(vec![reference(web(), false), reference(db(), true)]))
         }
         Operation::Ping | Operation::Shutdown => answer(Output::Done),
         _ => vec![Body::Error(Fault::new(Code::NotFound, "no forward matches `x`"))],
@@ -169,6 +173,14 @@ fn lively(operation: &Operation) -> Vec<Body> {
 fn hopeless(operation: &Operation) -> Vec<Body> {
     match operation {
         Operation::Watch { .. } => vec![snapshot(vec![sample::failed(1, "web")], false)],
+        other => quiet(other),
+    }
+}
+
+/// A person stopped `web`.
+fn at_rest(operation: &Operation) -> Vec<Body> {
+    match operation {
+        Operation::Watch { .. } => vec![snapshot(vec![sample::forward(1, "web", Status::Stopped)], false)],
         other => quiet(other),
     }
 }
@@ -226,6 +238,28 @@ async fn waiting_ends_as_soon_as_it_is_decided() {
     let ended = daemon.run("wait web").await;
     assert_eq!(ended.code, Some(1));
     assert!(ended.stderr.starts_with("error: web cannot become active: prod shows another key"), "{}", ended.stderr);
+}
+
+#[tokio::test]
+async fn a_wait_for_a_stopped_forward_ends_at_once_and_says_how_to_start_it() {
+    let ended = Scripted::start(at_rest).run("wait web --timeout 19").await;
+
+    assert_eq!(ended.code, Some(3));
+    assert_eq!(
+        ended.stderr,
+        "error: web is stopped, so it does not become active\n\nhint: `alknetctl start web` brings it back\n"
+    );
+    assert_eq!(Scripted::start(at_rest).run("wait web --for stopped").await.code, Some(0));
+}
+
+#[tokio::test]
+async fn a_watch_until_a_state_ends_at_its_timeout_where_one_is_given() {
+    let ended = Scripted::start(quiet).run("watch --json --until active --timeout 0.3").await;
+
+    let told = ended.lines();
+    assert_eq!((ended.code, &told[0]["event"]), (Some(124), &json!("snapshot")));
+    assert_eq!(told[1]["error"]["code"], "timed_out");
+    assert!(ended.stderr.starts_with("error: not active within 0.3 s: db is suspended: "), "{}", ended.stderr);
 }
 
 #[tokio::test]
@@ -311,6 +345,21 @@ async fn removing_says_what_and_how_many() {
     );
     let named = |forward: ForwardStatus| json!({ "id": forward.id, "name": forward.name });
     assert_eq!(daemon.run("rm --all --json").await.json(), json!([named(web()), named(db())]));
+}
+
+#[tokio::test]
+async fn restarting_says_what_was_left_stopped() {
+    let daemon = Scripted::start(quiet);
+
+    let ended = daemon.run("restart --all").await;
+
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "restarted web\n"));
+    assert_eq!(
+        ended.stderr,
+        "note: restarted 1 forwards\nnote: db is stopped and was left so; `alknetctl start db` brings it back\n"
+    );
+    let told = daemon.run("restart --all --json").await.json();
+    assert_eq!((&told[0].get("left_stopped"), &told[1]["left_stopped"]), (&None, &json!(true)));
 }
 
 #[tokio::test]

@@ -111,6 +111,8 @@ pub enum Code {
     Aborted,
     /// A defect of alknet.
     Internal,
+    /// A person stopped it, and only a person starts it again.
+    Stopped,
 }
 
 impl Code {

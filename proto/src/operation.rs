@@ -34,7 +34,7 @@ pub enum Operation {
     StartForwards(Vec<Selector>),
     /// `forwards/stop`: keeps the rules, closes the listeners, cancels every retry.
     StopForwards(Vec<Selector>),
-    /// `forwards/restart`: stop and start; a failed session tries again.
+    /// `forwards/restart`: stop and start what is not stopped; a failed session tries again.
     RestartForwards(Vec<Selector>),
     /// `forwards/list`: at most [`PAGE`] of them, by id, those behind `after`.
     ListForwards {
@@ -174,6 +174,8 @@ pub struct ForwardRef {
     pub id: ForwardId,
     /// Its name.
     pub name: ForwardName,
+    /// `forwards/restart` left it stopped, as a person wanted it: only `forwards/start` brings it back.
+    pub left_stopped: bool,
 }
 
 /// One line of `services/list`.

@@ -111,6 +111,9 @@ fn a_stopped_rule_stays_stopped_over_a_restart() {
         assert_eq!(world.forward(name)["status"], "stopped", "{name}");
     }
     assert_eq!(sshd.logins(), logins, "nothing wants the session");
+    let left = world.ctl(["restart", "web"]).ok();
+    assert_eq!((left.stdout.as_str(), &world.forward("web")["status"]), ("", &serde_json::json!("stopped")));
+    assert!(left.stderr.contains("note: web is stopped and was left so"), "{}", left.stderr);
     world.ctl(["start", "web"]).ok();
     world.wait_status("web", "active");
 }

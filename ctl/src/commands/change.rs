@@ -1,10 +1,12 @@
 //! `remove-forward`, `start`, `stop` and `restart`: what is done to forwards that are there.
 
 use alknet_proto::Operation;
+use alknet_proto::operation::ForwardRef;
 
 use crate::args::SomeSelectors;
 use crate::client::Address;
 use crate::exit::{Exit, Failure};
+use crate::json::Changed;
 use crate::printer::Printer;
 
 /// What is done.
@@ -46,15 +48,20 @@ pub(super) async fn run(
     };
     let forwards = address.connect().await?.change(operation).await?;
     if printer.json {
-        printer.json(&forwards)?;
+        printer.json(&forwards.iter().map(Changed::from).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
+    let (left, changed): (Vec<&ForwardRef>, Vec<&ForwardRef>) = forwards.iter().partition(|f| f.left_stopped);
     let done = change.done();
     let line = |name| if printer.quiet { format!("{name}\n") } else { format!("{done} {name}\n") };
-    let lines: String = forwards.iter().map(|forward| line(&forward.name)).collect();
+    let lines: String = changed.iter().map(|forward| line(&forward.name)).collect();
     printer.text(&lines)?;
     if forwards.len() != 1 {
-        printer.note(format!("{done} {} forwards", forwards.len()));
+        printer.note(format!("{done} {} forwards", changed.len()));
+    }
+    for forward in left {
+        let name = &forward.name;
+        printer.note(format!("{name} is stopped and was left so; `alknetctl start {name}` brings it back"));
     }
     Ok(Exit::Done)
 }

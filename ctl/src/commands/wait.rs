@@ -98,7 +98,7 @@ pub(super) async fn until(
             _ if is_one_missing => return Err(nothing_left(goal).into()),
             Verdict::Reached => return Ok(()),
             Verdict::Hopeless(forward) => {
-                return Err(Failure::hopeless(forward.name.as_str(), forward.reason.as_ref()));
+                return Err(Failure::hopeless(&forward));
             }
             Verdict::Nothing => return Err(nothing_left(goal).into()),
             Verdict::NotYet => {}
@@ -116,8 +116,10 @@ fn nothing_left(goal: Goal) -> Fault {
         .with_hint("`alknetctl list-forwards` shows what there is")
 }
 
-fn ran_out(goal: Goal, forwards: &[ForwardStatus], limit: Duration) -> Fault {
+/// Why a wait ends at its limit: which forwards are not there, and why.
+pub(super) fn ran_out(goal: Goal, forwards: &[ForwardStatus], limit: Duration) -> Fault {
     let unmet = goal.unmet(forwards);
+    let unmet = if unmet.is_empty() { "no forward is there".to_owned() } else { unmet };
     let fault = Fault::new(Code::TimedOut, format!("not {} within {} s: {unmet}", goal.word(), limit.as_secs_f64()));
     let reason = forwards.iter().find_map(|forward| forward.reason.as_ref());
     let hint = reason

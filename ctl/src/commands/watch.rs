@@ -5,7 +5,9 @@ use std::time::Duration;
 use alknet_proto::event::Flat;
 use alknet_proto::{Code, Fault, ForwardStatus, Selector, StatusEvent};
 use jiff::Timestamp;
+use tokio::time::Instant;
 
+use super::wait::ran_out;
 use crate::args::WatchArgs;
 use crate::client::{Address, Client};
 use crate::exit::{Exit, Failure};
@@ -16,6 +18,7 @@ use crate::render::{self, Look};
 
 pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Printer) -> Result<Exit, Failure> {
     let selectors = args.selectors.all();
+    let start = Instant::now();
     let client = address.connect().await?;
     let mut view = View::default();
     let mut is_known = false;
@@ -28,6 +31,8 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
     let mut reader_gone = std::pin::pin!(stdout_closed());
     let mut counters = std::pin::pin!(next_counters(&client, &selectors, args.stats));
     let mut counted: Vec<ForwardStatus> = Vec::new();
+    let limit = address.asked_timeout().filter(|_| args.until.is_some());
+    let mut too_late = std::pin::pin!(over(limit.map(|limit| start + limit)));
 
     loop {
         if let Some(goal) = args.until
@@ -55,6 +60,11 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
                 counted = forwards;
                 counters.set(next_counters(&client, &selectors, args.stats));
             }
+            () = &mut too_late => {
+                let (Some(goal), Some(limit)) = (args.until, limit) else { continue };
+                let unmet: Vec<ForwardStatus> = view.forwards().cloned().collect();
+                return Err(ran_out(goal, &unmet, limit).into());
+            }
         }
     }
 }
@@ -81,6 +91,14 @@ fn print_counters(before: &[ForwardStatus], now: &[ForwardStatus], printer: &mut
         printer.text(&lines)?;
     }
     Ok(())
+}
+
+/// Waits until the deadline; for ever without one.
+async fn over(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Waits one period and asks for the counters; for ever without a period.

@@ -1,5 +1,6 @@
 //! Requests that take more than one turn: what each waits for, and how it ends.
 
+use alknet_proto::operation::ForwardRef;
 use alknet_proto::{Code, Fault, ForwardId, Output, Reason, Stage};
 
 use crate::event::Call;
@@ -21,9 +22,15 @@ pub(crate) struct PendingCall {
     pub(crate) step: Step,
     /// What a person should know about the result.
     pub(crate) notices: Vec<String>,
+    /// Forwards that were meant and are left as they are.
+    pub(crate) left: Vec<ForwardId>,
 }
 
 impl PendingCall {
+    pub(crate) fn new(call: Call, work: Work, forwards: Vec<ForwardId>, give_up_at: Moment, step: Step) -> Self {
+        PendingCall { call: Some(call), give_up_at, forwards, work, step, notices: Vec::new(), left: Vec::new() }
+    }
+
     /// When somebody who still waits has to be told that it took too long.
     pub(crate) fn deadline(&self) -> Option<Moment> {
         let is_waited_for = self.call.is_some() && !matches!(self.step, Step::Undoing { .. });
@@ -123,10 +130,7 @@ impl Model {
             (_, Step::Undoing { fault, .. }) => Some(Answer::Ready(Err(fault.clone()))),
             (Work::Restart, Step::Closing) => {
                 if self.all_closed(&pending.forwards) {
-                    self.each(&pending.forwards, |forward| {
-                        forward.pausing = false;
-                        forward.stopped = false;
-                    });
+                    self.each(&pending.forwards, |forward| forward.pausing = false);
                     pending.step = Step::Opening;
                 }
                 None
@@ -182,7 +186,12 @@ impl Model {
                 }
                 Some(Answer::Added(pending.forwards.clone(), std::mem::take(&mut pending.notices)))
             }
-            Work::Start | Work::Restart => Some(Answer::Ready(Ok(Output::Changed(self.references(&pending.forwards))))),
+            Work::Start | Work::Restart => {
+                let mut changed = self.references(&pending.forwards);
+                let left = self.references(&pending.left).into_iter();
+                changed.extend(left.map(|reference| ForwardRef { left_stopped: true, ..reference }));
+                Some(Answer::Ready(Ok(Output::Changed(changed))))
+            }
             Work::Remove => {
                 self.each(&pending.forwards, |forward| forward.life = Life::Ending);
                 pending.step = Step::Closing;
@@ -225,10 +234,7 @@ impl Model {
                 forward.stopped_on_disk = true;
             }),
             // A rule that was running stays as it is; its reason says what is wrong.
-            Work::Restart => self.each(&pending.forwards, |forward| {
-                forward.pausing = false;
-                forward.stopped = forward.stopped_on_disk;
-            }),
+            Work::Restart => self.each(&pending.forwards, |forward| forward.pausing = false),
         }
     }
 

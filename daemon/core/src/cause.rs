@@ -44,6 +44,7 @@ pub fn may_cure_itself(code: Code) -> bool {
         | Code::NoDaemon
         | Code::InvalidRequest
         | Code::Forbidden
-        | Code::Aborted => false,
+        | Code::Aborted
+        | Code::Stopped => false,
     }
 }

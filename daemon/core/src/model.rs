@@ -234,7 +234,7 @@ impl Model {
 
     pub(crate) fn references(&self, ids: &[ForwardId]) -> Vec<ForwardRef> {
         let forwards = ids.iter().filter_map(|id| self.forwards.get(id));
-        forwards.map(|forward| ForwardRef { id: forward.id, name: forward.name.clone() }).collect()
+        forwards.map(|forward| ForwardRef { id: forward.id, name: forward.name.clone(), left_stopped: false }).collect()
     }
 
     pub(crate) fn is_busy(&self, id: ForwardId) -> bool {

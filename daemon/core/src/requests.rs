@@ -90,22 +90,32 @@ impl Model {
         // Names that were chosen come before names that are made up.
         let chosen: Vec<ForwardName> = specs.iter().filter_map(|spec| spec.name.clone()).collect();
         let mut ids = Vec::new();
+        let mut notices = Vec::new();
         for spec in specs {
             let is_taken =
                 |name: &ForwardName| chosen.contains(name) || self.forwards.values().any(|f| f.name == *name);
             let name = spec.name.clone().unwrap_or_else(|| name_for(&spec, is_taken));
-            let id = self.unused_id();
+            let id = self.unused_id(&chosen);
+            notices.extend(opens_the_server(&spec));
             self.forwards.insert(id, Forward::new(id, name, spec, turn.now));
             ids.push(id);
         }
-        self.begin(Some(call), Work::Add, ids, deadline, Step::Opening);
+        self.begin(PendingCall { notices, ..PendingCall::new(call, Work::Add, ids, deadline, Step::Opening) });
         Ok(())
     }
 
-    fn unused_id(&mut self) -> ForwardId {
-        while self.forwards.contains_key(&ForwardId(self.next_id)) {
-            self.next_id = self.next_id.wrapping_add(1);
+    /// An id that no forward has, neither as its id nor as its name: a selector of its text means one forward.
+    fn unused_id(&mut self, chosen: &[ForwardName]) -> ForwardId {
+        let is_taken = |id: ForwardId| {
+            let text = id.to_string();
+            self.forwards.contains_key(&id)
+                || self.forwards.values().map(|forward| &forward.name).chain(chosen).any(|name| name.as_str() == text)
+        };
+        let mut next_id = self.next_id;
+        while is_taken(ForwardId(next_id)) {
+            next_id = next_id.wrapping_add(1);
         }
+        self.next_id = next_id;
         let id = ForwardId(self.next_id);
         self.next_id = self.next_id.wrapping_add(1);
         id
@@ -119,6 +129,10 @@ impl Model {
             if is_taken {
                 return Err(Fault::new(Code::NameInUse, format!("there is already a forward `{name}`"))
                     .with_hint("choose another --name, or remove the other one first"));
+            }
+            if let Some(other) = self.forwards.values().find(|other| other.id.to_string() == name.as_str()) {
+                let message = format!("`{name}` is the id of the forward `{}`", other.name);
+                return Err(Fault::new(Code::NameInUse, message).with_hint("choose another --name"));
             }
         }
         if spec.stopped {
@@ -177,30 +191,38 @@ impl Model {
             }
             Work::Restart => {
                 self.each(&ids, |forward| {
-                    forward.pausing = true;
-                    forget_refusal(forward);
+                    if !forward.stopped {
+                        forward.pausing = true;
+                        forget_refusal(forward);
+                    }
                 });
                 self.revive_sessions(&ids, now);
                 Step::Closing
             }
             Work::Add => Step::Opening,
         };
-        // A start that fails puts back to rest what it woke, and nothing else.
-        let ids_of_work = if work == Work::Start {
-            ids.iter().copied().filter(|id| self.forwards.get(id).is_some_and(|f| f.stopped_on_disk)).collect()
-        } else {
-            ids.clone()
+        let is_worked_on = |id: &ForwardId| {
+            self.forwards.get(id).is_some_and(|forward| match work {
+                // A start that fails puts back to rest what it woke, and nothing else.
+                Work::Start => forward.stopped_on_disk,
+                // Only a start brings back what a person stopped.
+                Work::Restart => !forward.stopped,
+                Work::Add | Work::Remove | Work::Stop => true,
+            })
         };
-        if ids_of_work.is_empty() {
-            let changed = self.references(&ids);
+        let (worked_on, left): (Vec<ForwardId>, Vec<ForwardId>) = ids.iter().copied().partition(is_worked_on);
+        let left = if work == Work::Restart { left } else { Vec::new() };
+        if worked_on.is_empty() {
+            let mut changed = self.references(&ids);
+            changed.iter_mut().for_each(|reference| reference.left_stopped = work == Work::Restart);
             turn.answers.push((call, Answer::Ready(Ok(Output::Changed(changed)))));
             return;
         }
-        self.begin(Some(call), work, ids_of_work, deadline, step);
+        self.begin(PendingCall { left, ..PendingCall::new(call, work, worked_on, deadline, step) });
     }
 
-    fn begin(&mut self, call: Option<Call>, work: Work, forwards: Vec<ForwardId>, give_up_at: Moment, step: Step) {
-        self.calls.push(PendingCall { call, give_up_at, forwards, work, step, notices: Vec::new() });
+    fn begin(&mut self, pending: PendingCall) {
+        self.calls.push(pending);
     }
 
     /// Sessions of these forwards try now, also those that wait for a person: a person just asked.
@@ -276,6 +298,18 @@ impl Model {
     pub(crate) fn pick(&self, selectors: &[Selector]) -> Result<Vec<ForwardId>, Fault> {
         pick(selectors, self.forwards.values().filter(|forward| forward.is_visible()))
     }
+}
+
+/// What a person should know of a listener on a server. Its session may still be down, so nobody waits for it.
+fn opens_the_server(spec: &ForwardSpec) -> Option<String> {
+    let Bind::Tcp(address, port) = spec.forwarding.bind() else { return None };
+    if !spec.forwarding.kind().listens_remotely() || !address.is_wide() {
+        return None;
+    }
+    let place = if address.is_wildcard() { "every address".to_owned() } else { address.as_str().to_owned() };
+    let port = if *port == 0 { "the port".to_owned() } else { format!("port {port}") };
+    let host = &spec.destination.host;
+    Some(format!("{port} on {place} of {host} is open to other machines, where its GatewayPorts allows it"))
 }
 
 /// A refused listener may try again at once.

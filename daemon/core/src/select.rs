@@ -74,8 +74,8 @@ fn pick_one<'a>(
     let Selector::Named(text) = selector else {
         return Ok(forwards.filter(|forward| picks(selector, &forward.subject())).map(|forward| forward.id).collect());
     };
-    let exact = |forward: &&Forward| forward.id.to_string() == *text || forward.name.as_str() == text;
-    if let Some(forward) = forwards.clone().find(exact) {
+    let by_id = forwards.clone().find(|forward| forward.id.to_string() == *text);
+    if let Some(forward) = by_id.or_else(|| forwards.clone().find(|forward| forward.name.as_str() == text)) {
         return Ok(vec![forward.id]);
     }
     let is_prefix = |forward: &&Forward| !text.is_empty() && forward.id.to_string().starts_with(text.as_str());

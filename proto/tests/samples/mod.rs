@@ -211,7 +211,7 @@ pub fn events() -> Vec<StatusEvent> {
 }
 
 fn outputs() -> Vec<Output> {
-    let reference = ForwardRef { id: ForwardId(7), name: "web".parse().unwrap() };
+    let reference = ForwardRef { id: ForwardId(7), name: "web".parse().unwrap(), left_stopped: true };
     let summary = ServiceSummary {
         name: "forwards/add".to_owned(),
         kind: OperationKind::Mutation,

@@ -1,5 +1,10 @@
 //! What another forward has already, and what it has not.
 
+use std::time::{Duration, Instant};
+
+use alknet_core::{Action, Call, ClientId, Event, Model, Moment};
+use alknet_proto::{ForwardSpec, Forwarding, Operation, RequestId};
+
 use crate::script::check;
 
 #[test]
@@ -163,5 +168,45 @@ fn names_that_are_made_up_are_all_different() {
          0s saved: prod-a-80 is new, prod-a-80-3 is new, prod-a-80-2 is new, connect prod #1, reply added prod-a-80 starting and prod-a-80-3 starting and prod-a-80-2 starting
          1s add - -R 0:a:80 prod: save [prod-a-80 prod-a-80-3 prod-a-80-2 prod-a-80-4]
          1s saved: prod-a-80-4 is new, reply added prod-a-80-4 starting",
+    );
+}
+
+#[test]
+fn no_name_is_the_id_of_another_rule() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s add 9e3779b1 -L 8081:localhost:80 prod: reply name_in_use",
+    );
+}
+
+#[test]
+fn no_rule_gets_an_id_that_is_the_name_of_another_one() {
+    let mut model = Model::new();
+    let now = Moment { steady: Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
+    let spec = |name: &str| {
+        let forwarding = Forwarding::parse_dynamic("0").unwrap();
+        ForwardSpec { name: name.parse().ok(), ..ForwardSpec::new("prod".parse().unwrap(), forwarding) }
+    };
+    let specs = vec![spec("9e3779b1"), spec("web"), spec("daa66d13"), spec("db")];
+
+    let call = Call { client: ClientId(1), request: RequestId(1) };
+    let asked = Event::Requested { call, operation: Operation::AddForwards(specs), timeout: Duration::from_secs(30) };
+    let actions = model.step(asked, now, 0.5);
+
+    let listening = actions.iter().filter_map(|action| match action {
+        Action::Listen(listen) => Some(listen.forward.to_string()),
+        _ => None,
+    });
+    assert_eq!(listening.collect::<Vec<_>>(), ["3c6ef362", "78dde6c4", "17156075", "b54cda26"]);
+}
+
+#[test]
+fn a_wide_address_of_a_server_is_said_before_the_server_is_there() {
+    check(
+        "0s add back -R *:9000:localhost:22 prod and in -R 9001:localhost:22 prod: save [back in]
+         0s saved: back is new, in is new, connect prod #1, reply added back starting and in starting \
+         (port 9000 on every address of prod is open to other machines, where its GatewayPorts allows it)",
     );
 }

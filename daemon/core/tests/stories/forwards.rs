@@ -187,7 +187,7 @@ fn a_restart_that_is_refused_leaves_the_rule() {
 }
 
 #[test]
-fn a_restart_starts_what_was_stopped() {
+fn a_restart_leaves_stopped_what_was_stopped() {
     check(
         "0s add web -L 8080:localhost:80 prod: listen web
          0s bound web: save [web]
@@ -196,10 +196,24 @@ fn a_restart_starts_what_was_stopped() {
          2s stop web: save [web (stopped)]
          2s saved: close web, disconnect prod #2, web is stopped
          2s closed web: reply ok
-         3s restart web: listen web, connect prod #4, web is starting
-         3s bound web: save [web]
-         3s saved: reply ok
-         4s show web: reply web on 8080 starting after [starting>active active>stopped stopped>starting]",
+         3s restart web: reply ok, web left stopped
+         4s show web: reply web on 8080 stopped after [starting>active active>stopped]
+         5s start web: listen web, connect prod #4, web is starting
+         5s bound web: save [web]
+         5s saved: reply ok",
+    );
+}
+
+#[test]
+fn a_restart_of_all_restarts_what_runs_and_leaves_the_rest() {
+    check(
+        "0s add web -L 8080:localhost:80 prod and db -L 5432:db:5432 test stopped: listen web
+         0s bound web: save [web db (stopped)]
+         0s saved: web is new, db is new, connect prod #2, reply added web starting and db stopped
+         1s connected prod: web is active
+         2s restart --all: close web, web is starting
+         2s closed web: listen web
+         2s bound web: web is active, reply ok, db left stopped",
     );
 }
 

@@ -24,9 +24,13 @@ pub(crate) fn reply(output: Output) -> String {
             let listed: Vec<String> = sessions.iter().map(session).collect();
             format!("[{}]", listed.join(" and "))
         }
+        Output::Changed(forwards) => {
+            let left = forwards.iter().filter(|forward| forward.left_stopped);
+            let left: Vec<&str> = left.map(|forward| forward.name.as_str()).collect();
+            if left.is_empty() { "ok".to_owned() } else { format!("ok, {} left stopped", left.join(" ")) }
+        }
         Output::Done
         | Output::Daemon(_)
-        | Output::Changed(_)
         | Output::Destinations(_)
         | Output::Event(_)
         | Output::Services(_)

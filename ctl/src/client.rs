@@ -274,6 +274,8 @@ pub(crate) fn unexpected(name: &str, output: &Output) -> Fault {
         Output::Event(_) => "an event",
         Output::Services(_) => "services",
         Output::Schema(_) => "a schema",
+        Output::Explanation(_) => "an explanation",
+        Output::FoundForwards { .. } => "forwards of the ssh configuration",
     };
     Fault::new(Code::Internal, format!("the daemon answered {name} with {kind}"))
         .with_hint("`alknetctl version` says whether both programs are of one version")

@@ -64,7 +64,7 @@ impl Default for Session {
 impl Performer {
     /// Nothing runs yet.
     pub fn new(
-        settings: Settings,
+        settings: Arc<Settings>,
         clients: Clients,
         rules: watch::Sender<Option<SavedRules>>,
         inbox: mpsc::Sender<Event>,
@@ -75,7 +75,7 @@ impl Performer {
             clients,
             rules,
             inbox,
-            settings: Arc::new(settings),
+            settings,
             listeners: TaskTracker::new(),
             attempts: TaskTracker::new(),
         }
@@ -250,7 +250,9 @@ impl Performer {
             | Output::Changed(_)
             | Output::Destinations(_)
             | Output::Services(_)
-            | Output::Schema(_)) => output,
+            | Output::Schema(_)
+            | Output::Explanation(_)
+            | Output::FoundForwards { .. }) => output,
         }
     }
 

@@ -4,6 +4,7 @@ mod help;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use alknet_proto::endpoint;
 use alknet_proto::hello::PROTOCOL_VERSION;
@@ -14,7 +15,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, Places};
-use crate::control::{self, Clients};
+use crate::control::{self, Clients, Dispatcher, Explainer};
 use crate::daemon::{Daemon, INBOX, Order};
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Format, Level, LevelSwitch};
@@ -149,10 +150,14 @@ impl Start<'_> {
         let storing = tokio::spawn(store::run(rules_path, stored, inbox.clone()));
         let clients = Clients::default();
         let stop_control = CancellationToken::new();
-        let serving = tokio::spawn(control::serve(listener, clients.clone(), inbox.clone(), stop_control.clone()));
+        let (explainer, questions) = Explainer::new();
+        let (settings_of_now, settings_seen) = watch::channel(Arc::new(with_config(settings, &self.config)));
+        let explaining = tokio::spawn(questions.run(settings_seen, clients.clone()));
+        let dispatcher = Dispatcher::new(clients.clone(), inbox.clone(), explainer);
+        let serving = tokio::spawn(control::serve(listener, dispatcher, stop_control.clone()));
 
         let rousing = tokio::spawn(rouse::run(inbox.clone()));
-        let performer = Performer::new(with_config(settings, &self.config), clients, to_store, inbox);
+        let performer = Performer::new(settings_of_now.borrow().clone(), clients, to_store, inbox);
         let about = DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -165,9 +170,14 @@ impl Start<'_> {
         tracing::info!(socket = %about.socket, version = %about.version, rules = n_rules, open_files = self.open_files, "serving");
         let daemon = Daemon::new(performer, events, about, self.config.stop_grace(), rules);
         service::ready();
-        daemon.run(ordered, |config, performer| self.configure(config, performer)).await;
+        let configure = |config: &Config, performer: &mut Performer| {
+            self.configure(config, performer);
+            settings_of_now.send_replace(performer.settings.clone());
+        };
+        daemon.run(ordered, configure).await;
 
         rousing.abort();
+        explaining.abort();
         // The last rules reach the disk before anybody can see that the daemon is gone: the socket goes last.
         let _ = storing.await;
         stop_control.cancel();

@@ -6,6 +6,7 @@
 pub mod destination;
 pub mod envelope;
 pub mod event;
+pub mod explain;
 pub mod fault;
 pub mod forwarding;
 pub mod frame;
@@ -26,6 +27,7 @@ pub mod pending;
 pub use destination::Destination;
 pub use envelope::{Body, Envelope};
 pub use event::StatusEvent;
+pub use explain::Explanation;
 pub use fault::{Code, Fault, Reason, Stage};
 pub use forwarding::{Bind, BindAddress, ForwardKind, Forwarding, Target};
 pub use hello::PROTOCOL_VERSION;

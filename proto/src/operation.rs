@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::destination::Destination;
 use crate::event::StatusEvent;
+use crate::explain::{Explanation, FoundForward};
 use crate::ids::{ForwardId, Seq};
 use crate::selector::Selector;
 use crate::spec::{ForwardName, ForwardSpec};
@@ -65,6 +66,15 @@ pub enum Operation {
     ListServices,
     /// `services/schema`: one operation in full.
     ServiceSchema(String),
+    /// `destinations/explain`: what the ssh configuration makes of a destination, be there a session to it or not.
+    Explain(Destination),
+    /// `destinations/forwards`: the forwards that the ssh configuration asks for, at most [`PAGE`] of them.
+    FindForwards {
+        /// Of which Hosts; none means every Host without a pattern.
+        destinations: Vec<Destination>,
+        /// How many of them are known from earlier pages.
+        skip: u32,
+    },
 }
 
 /// Whether an operation reads, changes or goes on.
@@ -99,6 +109,8 @@ impl Operation {
             Operation::Watch { .. } => "events/watch",
             Operation::ListServices => "services/list",
             Operation::ServiceSchema(_) => "services/schema",
+            Operation::Explain(_) => "destinations/explain",
+            Operation::FindForwards { .. } => "destinations/forwards",
         }
     }
 
@@ -111,7 +123,9 @@ impl Operation {
             | Operation::ShowForward(_)
             | Operation::ListSessions { .. }
             | Operation::ListServices
-            | Operation::ServiceSchema(_) => OperationKind::Query,
+            | Operation::ServiceSchema(_)
+            | Operation::Explain(_)
+            | Operation::FindForwards { .. } => OperationKind::Query,
             Operation::Shutdown
             | Operation::AddForwards(_)
             | Operation::RemoveForwards(_)
@@ -165,6 +179,15 @@ pub enum Output {
     Services(Vec<ServiceSummary>),
     /// Answers `services/schema`.
     Schema(Box<ServiceSchema>),
+    /// Answers `destinations/explain`.
+    Explanation(Box<Explanation>),
+    /// Answers `destinations/forwards`.
+    FoundForwards {
+        /// One page, in the order of the Hosts and of their lines.
+        forwards: Vec<FoundForward>,
+        /// There are more behind the last one.
+        more: bool,
+    },
 }
 
 /// Names a forward in an answer.

@@ -42,7 +42,12 @@ impl Model {
                 self.stop(turn);
                 None
             }
-            Operation::Ping | Operation::DaemonStatus | Operation::ListServices | Operation::ServiceSchema(_) => {
+            Operation::Ping
+            | Operation::DaemonStatus
+            | Operation::ListServices
+            | Operation::ServiceSchema(_)
+            | Operation::Explain(_)
+            | Operation::FindForwards { .. } => {
                 let message = "the model was asked for what it does not know";
                 Some(Err(Fault::new(Code::Internal, message)))
             }

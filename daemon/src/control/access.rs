@@ -129,6 +129,8 @@ mod tests {
                 "events/watch",
                 "services/list",
                 "services/schema",
+                "destinations/explain",
+                "destinations/forwards",
             ]
         );
     }

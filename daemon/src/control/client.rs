@@ -7,11 +7,10 @@ use alknet_core::{Call, Event};
 use alknet_proto::connection::{self, MessageReader, MessageWriter, ReadError};
 use alknet_proto::{Body, Code, Envelope, Fault, RequestId, frame};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::access::Identity;
-use super::clients::{Clients, Outbox};
+use super::clients::Outbox;
 use super::dispatcher::{Dispatcher, Peer};
 use super::hello;
 
@@ -24,13 +23,8 @@ const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 /// that the client is gone.
 ///
 /// `identity` is what the transport vouches for; nothing has been read from `stream` yet.
-pub async fn serve_stream<S>(
-    stream: S,
-    identity: Identity,
-    mut outbox: Outbox,
-    clients: Clients,
-    inbox: mpsc::Sender<Event>,
-) where
+pub async fn serve_stream<S>(stream: S, identity: Identity, mut outbox: Outbox, dispatcher: Dispatcher)
+where
     S: AsyncRead + AsyncWrite + Send,
 {
     let client = outbox.client();
@@ -53,7 +47,6 @@ pub async fn serve_stream<S>(
         }
     }
 
-    let dispatcher = Dispatcher::new(clients, inbox);
     let peer = Peer { client, identity };
     let writing = write_messages(&mut writer, &mut outbox, &dispatcher);
     tokio::pin!(writing);

@@ -1,5 +1,7 @@
 //! Every request passes here, whatever transport it came by.
 
+use std::time::Duration;
+
 use alknet_core::{Call, ClientId, Event};
 use alknet_proto::envelope::Request;
 use alknet_proto::{Code, Fault, Operation, Output, RequestId};
@@ -7,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::access::{AccessControl, Identity};
 use super::clients::{Clients, Opened};
+use super::explainer::{Explainer, Question};
 use super::services;
 
 /// A client, and who it is.
@@ -23,12 +26,13 @@ pub struct Peer {
 pub struct Dispatcher {
     clients: Clients,
     inbox: mpsc::Sender<Event>,
+    explainer: Explainer,
 }
 
 impl Dispatcher {
-    /// Replies go to `clients`, everything else to `inbox`.
-    pub fn new(clients: Clients, inbox: mpsc::Sender<Event>) -> Self {
-        Dispatcher { clients, inbox }
+    /// Replies go to `clients`, what files decide to `explainer`, everything else to `inbox`.
+    pub fn new(clients: Clients, inbox: mpsc::Sender<Event>, explainer: Explainer) -> Self {
+        Dispatcher { clients, inbox, explainer }
     }
 
     /// Takes a request in. Its answers come through the client's outbox.
@@ -63,6 +67,10 @@ impl Dispatcher {
                 let schema = services::schema(&peer.identity, &name);
                 self.clients.reply(call, schema.map(|schema| Output::Schema(Box::new(schema))));
             }
+            Operation::Explain(destination) => self.ask(call, Question::Explain(destination), timeout),
+            Operation::FindForwards { destinations, skip } => {
+                self.ask(call, Question::FindForwards { destinations, skip }, timeout);
+            }
             operation @ (Operation::DaemonStatus
             | Operation::Shutdown
             | Operation::AddForwards(_)
@@ -76,6 +84,12 @@ impl Dispatcher {
             | Operation::RetrySessions(_)
             | Operation::DisconnectSession(_)
             | Operation::Watch { .. }) => self.tell(Event::Requested { call, operation, timeout }).await,
+        }
+    }
+
+    fn ask(&self, call: Call, question: Question, limit: Duration) {
+        if let Err(fault) = self.explainer.ask(call, question, limit) {
+            self.clients.reply(call, Err(fault));
         }
     }
 

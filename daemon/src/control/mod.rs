@@ -4,6 +4,7 @@ mod access;
 mod client;
 mod clients;
 mod dispatcher;
+mod explainer;
 mod services;
 
 use std::collections::HashMap;
@@ -14,7 +15,6 @@ use alknet_core::{ClientId, Event};
 use alknet_proto::connection::{self, MessageWriter};
 use alknet_proto::endpoint::{Listener, PeerIdentity, Stream};
 use alknet_proto::hello::Hello;
-use tokio::sync::mpsc;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -23,6 +23,7 @@ pub use access::{AccessControl, Identity, Scope};
 pub use client::serve_stream;
 pub use clients::{Clients, MAX_CLIENTS, MAX_PENDING, OUTBOX, Outbox};
 pub use dispatcher::{Dispatcher, Peer};
+pub use explainer::{Explainer, Questions};
 
 /// How long nothing is accepted after the system could not, mostly for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -42,8 +43,8 @@ pub fn hello() -> Hello {
 ///
 /// Then nothing more is accepted and the socket is removed; clients have 2 s to get what
 /// [`Clients::close_all`] tells them.
-pub async fn serve(listener: Listener, clients: Clients, inbox: mpsc::Sender<Event>, stop: CancellationToken) {
-    let mut served = Served { clients, inbox, tasks: JoinSet::new(), ids: HashMap::new() };
+pub async fn serve(listener: Listener, dispatcher: Dispatcher, stop: CancellationToken) {
+    let mut served = Served { dispatcher, tasks: JoinSet::new(), ids: HashMap::new() };
     let mut complained = None;
     loop {
         // Accepting and joining lose nothing when they are dropped half way.
@@ -83,8 +84,7 @@ async fn accept(listener: &Listener, complained: &mut Option<Instant>) -> (Strea
 
 /// One task per client; it ends by itself, when it is cut off, or with this.
 struct Served {
-    clients: Clients,
-    inbox: mpsc::Sender<Event>,
+    dispatcher: Dispatcher,
     tasks: JoinSet<()>,
     ids: HashMap<Id, ClientId>,
 }
@@ -93,12 +93,12 @@ impl Served {
     async fn admit(&mut self, stream: Stream, peer: PeerIdentity) {
         let admitted = Identity::of_socket_peer(&peer)
             .inspect_err(|_| tracing::warn!(%peer, "refused a client of another user"))
-            .and_then(|identity| Ok((identity, self.clients.register()?)));
+            .and_then(|identity| Ok((identity, self.dispatcher.clients().register()?)));
         match admitted {
             Ok((identity, outbox)) => {
                 let client = outbox.client();
                 tracing::debug!(client = client.0, %peer, "client connected");
-                let serving = serve_stream(stream, identity, outbox, self.clients.clone(), self.inbox.clone());
+                let serving = serve_stream(stream, identity, outbox, self.dispatcher.clone());
                 self.ids.insert(self.tasks.spawn(serving).id(), client);
             }
             Err(fault) => {
@@ -121,8 +121,7 @@ impl Served {
         };
         if let Some(client) = self.ids.remove(&id) {
             tracing::debug!(client = client.0, "client gone");
-            // Without the loop the daemon is ending, and nobody is left to stop anything for.
-            let _ = self.inbox.send(Event::ClientGone(client)).await;
+            self.dispatcher.tell(Event::ClientGone(client)).await;
         }
     }
 }

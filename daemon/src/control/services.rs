@@ -57,7 +57,7 @@ use OperationKind::{Mutation, Query, Subscription};
 use Scope::{Admin, Control, Read};
 
 #[rustfmt::skip]
-const SERVICES: [Service; 16] = [
+const SERVICES: [Service; 18] = [
     Service { name: "daemon/ping", kind: Query, scope: Read, variants: ("Ping", "Done"), errors: &[],
         description: "answers, if the daemon is there" },
     Service { name: "daemon/status", kind: Query, scope: Read, variants: ("DaemonStatus", "Daemon"), errors: &[],
@@ -93,6 +93,11 @@ const SERVICES: [Service; 16] = [
         description: "the operations that the caller may use" },
     Service { name: "services/schema", kind: Query, scope: Read, variants: ("ServiceSchema", "Schema"),
         errors: &[Code::NotFound], description: "one operation in full" },
+    Service { name: "destinations/explain", kind: Query, scope: Read, variants: ("Explain", "Explanation"),
+        errors: &[Code::InvalidConfig],
+        description: "what the ssh configuration makes of a destination, value by value" },
+    Service { name: "destinations/forwards", kind: Query, scope: Read, variants: ("FindForwards", "FoundForwards"),
+        errors: &[Code::InvalidConfig], description: "one page of the forwards that the ssh configuration asks for" },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Service> {
@@ -197,7 +202,9 @@ pub(super) mod tests {
             Some(Operation::DisconnectSession(_)) => Operation::Watch { selectors: Vec::new(), since: None },
             Some(Operation::Watch { .. }) => Operation::ListServices,
             Some(Operation::ListServices) => Operation::ServiceSchema("daemon/ping".to_owned()),
-            Some(Operation::ServiceSchema(_)) => return None,
+            Some(Operation::ServiceSchema(_)) => Operation::Explain("prod".parse().unwrap()),
+            Some(Operation::Explain(_)) => Operation::FindForwards { destinations: Vec::new(), skip: 0 },
+            Some(Operation::FindForwards { .. }) => return None,
         })
     }
 

@@ -6,6 +6,7 @@ pub mod attempt;
 mod auth;
 pub mod channel;
 mod config;
+pub mod explain;
 mod failure;
 mod handler;
 mod handshake;

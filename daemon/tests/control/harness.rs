@@ -10,7 +10,7 @@ use alknet_proto::event::{Heartbeat, Lagged};
 use alknet_proto::hello::Hello;
 use alknet_proto::pending::{Caller, Subscription};
 use alknet_proto::{Body, Code, Envelope, Operation, RequestId, StatusEvent, endpoint};
-use alknetd::control::{Clients, serve};
+use alknetd::control::{Clients, Dispatcher, Explainer, Questions, serve};
 use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::io::{ReadHalf, WriteHalf};
@@ -25,6 +25,7 @@ pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 pub(crate) struct Control {
     pub(crate) clients: Clients,
     pub(crate) events: mpsc::Receiver<Event>,
+    pub(crate) questions: Option<Questions>,
     pub(crate) stop: CancellationToken,
     pub(crate) serving: JoinHandle<()>,
     pub(crate) socket: PathBuf,
@@ -39,8 +40,10 @@ impl Control {
         let clients = Clients::default();
         let (inbox, events) = mpsc::channel(64);
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, clients.clone(), inbox, stop.clone()));
-        Control { clients, events, stop, serving, socket, place }
+        let (explainer, questions) = Explainer::new();
+        let dispatcher = Dispatcher::new(clients.clone(), inbox, explainer);
+        let serving = tokio::spawn(serve(listener, dispatcher, stop.clone()));
+        Control { clients, events, questions: Some(questions), stop, serving, socket, place }
     }
 
     pub(crate) async fn caller(&self) -> Caller {

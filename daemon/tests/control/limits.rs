@@ -7,7 +7,9 @@ use alknet_proto::connection::greet;
 use alknet_proto::hello::Hello;
 use alknet_proto::pending::Caller;
 use alknet_proto::{Body, Code, Fault, Operation, Output, StatusEvent, endpoint};
-use alknetd::control::{Clients, Identity, MAX_CLIENTS, MAX_PENDING, OUTBOX, Scope, serve_stream};
+use alknetd::control::{
+    Clients, Dispatcher, Explainer, Identity, MAX_CLIENTS, MAX_PENDING, OUTBOX, Scope, serve_stream,
+};
 use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -80,7 +82,8 @@ fn serve_in_memory(buffer_bytes: usize) -> (Raw<DuplexStream>, Clients, mpsc::Re
     let (inbox, events) = mpsc::channel(64);
     let owner = Identity::new("owner", &[Scope::Read, Scope::Control, Scope::Admin]);
     let outbox = clients.register().unwrap();
-    let serving = tokio::spawn(serve_stream(theirs, owner, outbox, clients.clone(), inbox));
+    let dispatcher = Dispatcher::new(clients.clone(), inbox, Explainer::new().0);
+    let serving = tokio::spawn(serve_stream(theirs, owner, outbox, dispatcher));
     (Raw::over(ours), clients, events, serving)
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use alknet_core::{Call, ClientId, Event};
 use alknet_proto::envelope::Request;
 use alknet_proto::{Body, Code, Envelope, Fault, Operation, Output, RequestId};
-use alknetd::control::{Clients, Dispatcher, Identity, Peer, Scope};
+use alknetd::control::{Clients, Dispatcher, Explainer, Identity, Peer, Scope};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -120,7 +120,7 @@ async fn the_end_of_the_daemon_is_told_to_everything_that_is_open() {
 async fn the_dispatcher_needs_no_socket() {
     let clients = Clients::default();
     let (inbox, mut events) = mpsc::channel(8);
-    let dispatcher = Dispatcher::new(clients.clone(), inbox);
+    let dispatcher = Dispatcher::new(clients.clone(), inbox, Explainer::new().0);
     let mut outbox = clients.register().unwrap();
     let reader = Peer { client: outbox.client(), identity: Identity::new("reader", &[Scope::Read]) };
     let request = |operation| Request { operation, timeout_ms: Some(1500) };
@@ -155,7 +155,7 @@ async fn a_client_sees_the_operations_that_it_may_call() {
         assert!(matches!(schema, Ok(Output::Schema(_))), "{}: {schema:?}", service.name);
     }
 
-    assert_eq!(services.len(), 16);
+    assert_eq!(services.len(), 18);
     let unknown = caller.call(Operation::ServiceSchema("forwards/fly".to_owned()), LIMIT).await;
     assert_eq!(unknown.unwrap_err().code, Code::NotFound);
 }

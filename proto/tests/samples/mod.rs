@@ -7,12 +7,13 @@ use alknet_proto::envelope::Request;
 use alknet_proto::event::{
     ForwardAdded, ForwardChanged, ForwardRemoved, Heartbeat, Lagged, SessionChanged, Snapshot, StatusEvent,
 };
+use alknet_proto::explain::{FoundForward, Hop, KeyHolder, OfferedKey, Setting, Source, Taken, Verdict};
 use alknet_proto::operation::{ForwardRef, OperationKind, ServiceSchema, ServiceSummary};
 use alknet_proto::status::{Algorithms, Change, ForwardDetail};
 use alknet_proto::{
-    Body, Code, DaemonStatus, Destination, Envelope, Fault, ForwardId, ForwardKind, ForwardSpec, ForwardStats,
-    ForwardStatus, Forwarding, OnSuspend, Operation, Output, Reason, RequestId, Selector, SessionState, SessionStatus,
-    Stage, Status,
+    Body, Code, DaemonStatus, Destination, Envelope, Explanation, Fault, ForwardId, ForwardKind, ForwardSpec,
+    ForwardStats, ForwardStatus, Forwarding, OnSuspend, Operation, Output, Reason, RequestId, Selector, SessionState,
+    SessionStatus, Stage, Status,
 };
 use jiff::Timestamp;
 
@@ -22,8 +23,8 @@ pub fn hex(bytes: &[u8]) -> String {
 
 /// Every operation, every output and every status event is in one of them.
 pub fn messages() -> Vec<(String, Envelope)> {
-    let requests = operations().into_iter().enumerate().map(|(n, operation)| {
-        let timeout_ms = (n % 2 == 1).then_some(30_000);
+    let requests = operations().into_iter().map(|operation| {
+        let timeout_ms = (operation.name().len() % 2 == 0).then_some(30_000);
         (operation.name().to_owned(), Body::Requested(Request { operation, timeout_ms }))
     });
     let outputs = outputs().into_iter().map(|output| (output_name(&output), Body::Responded(output)));
@@ -36,14 +37,18 @@ pub fn messages() -> Vec<(String, Envelope)> {
     requests
         .chain(outputs)
         .chain(rest)
-        .enumerate()
-        .map(|(n, (name, body))| (name, Envelope { id: RequestId(id(n)), body }))
+        .map(|(name, body)| (RequestId(id(&name)), name, body))
+        .map(|(id, name, body)| (name, Envelope { id, body }))
         .collect()
 }
 
-/// Ids of every width that a varint has.
-fn id(n: usize) -> u64 {
-    [1, 250, 251, 65_535, 65_536, u64::from(u32::MAX), u64::MAX][n % 7]
+/// Ids of every width that a varint has; made of the name, so that a new message changes no other.
+fn id(name: &str) -> u64 {
+    match name {
+        // `PROTOCOL.md` shows this one.
+        "daemon/ping" => 1,
+        _ => [1, 250, 251, 65_535, 65_536, u64::from(u32::MAX), u64::MAX][name.len() % 7],
+    }
 }
 
 fn output_name(output: &Output) -> String {
@@ -59,6 +64,8 @@ fn output_name(output: &Output) -> String {
         Output::Event(event) => format!("event {}", event.word()),
         Output::Services(_) => "services".to_owned(),
         Output::Schema(_) => "schema".to_owned(),
+        Output::Explanation(_) => "explanation".to_owned(),
+        Output::FoundForwards { .. } => "found forwards".to_owned(),
     }
 }
 
@@ -142,6 +149,68 @@ fn session() -> SessionStatus {
     }
 }
 
+fn line(line: u32) -> Source {
+    Source::File { path: "/home/me/.ssh/config".to_owned(), line }
+}
+
+fn explanation() -> Explanation {
+    let setting = |keyword: &str, value: &str, source, verdict| Setting {
+        keyword: keyword.to_owned(),
+        values: vec![value.to_owned()],
+        source,
+        verdict,
+    };
+    let harmless = Verdict::Ignored { why: "there is no display".to_owned() };
+    let harmful = Verdict::Refused { why: "it would leave out a jump".to_owned() };
+    Explanation {
+        destination: prod(),
+        settings: vec![
+            setting("HostName", "prod.example.org", line(2), Verdict::Honoured),
+            setting("Port", "2222", Source::Destination, Verdict::Honoured),
+            setting("ForwardX11", "yes", line(300), harmless),
+            setting("ProxyUseFdpass", "yes", line(70_000), harmful),
+            setting("ServerAliveInterval", "15", Source::Config, Verdict::Honoured),
+            setting("ConnectTimeout", "none", Source::Default, Verdict::Honoured),
+            setting("IdentityAgent", "/run/agent", Source::Environment("SSH_AUTH_SOCK".to_owned()), Verdict::Honoured),
+        ],
+        hops: vec![Hop {
+            name: "gate".to_owned(),
+            user: "me".to_owned(),
+            host: "gate.example.org".to_owned(),
+            port: 22,
+            command: Some("nc gate 22".to_owned()),
+            source: line(3),
+        }],
+        keys: vec![
+            OfferedKey {
+                holder: KeyHolder::File("/home/me/.ssh/id_ed25519".to_owned()),
+                algorithm: Some("ssh-ed25519".to_owned()),
+                fingerprint: Some("SHA256:abc".to_owned()),
+                comment: Some("me@home".to_owned()),
+                remark: None,
+            },
+            OfferedKey {
+                holder: KeyHolder::Agent("/run/agent".to_owned()),
+                algorithm: None,
+                fingerprint: None,
+                comment: None,
+                remark: Some("needs its passphrase".to_owned()),
+            },
+        ],
+        files: vec!["/home/me/.ssh/config".to_owned()],
+        notices: vec!["keys are never compressed".to_owned()],
+    }
+}
+
+fn found_forwards() -> Vec<FoundForward> {
+    let found = |text: &str, taken| FoundForward { destination: prod(), line: text.to_owned(), source: line(4), taken };
+    let forwarding = Forwarding::parse_local("8080:localhost:80").unwrap();
+    vec![
+        found("LocalForward 8080 localhost:80", Taken::Over(forwarding)),
+        found("LocalForward 0", Taken::Not { why: "it names no target".to_owned() }),
+    ]
+}
+
 /// The compiler asks in [`Operation::name`] when one is new; the count is pinned by `PROTOCOL.md`.
 pub fn operations() -> Vec<Operation> {
     vec![
@@ -172,6 +241,8 @@ pub fn operations() -> Vec<Operation> {
         Operation::Watch { selectors: Vec::new(), since: Some(70_000) },
         Operation::ListServices,
         Operation::ServiceSchema("forwards/add".to_owned()),
+        Operation::Explain(prod()),
+        Operation::FindForwards { destinations: vec![prod()], skip: 256 },
     ]
 }
 
@@ -242,6 +313,8 @@ fn outputs() -> Vec<Output> {
             errors: vec![Code::NameInUse, Code::Internal],
             access: "whoever has `control`".to_owned(),
         })),
+        Output::Explanation(Box::new(explanation())),
+        Output::FoundForwards { forwards: found_forwards(), more: true },
     ];
     outputs.extend(events().into_iter().map(Output::Event));
     outputs

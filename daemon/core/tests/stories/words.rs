@@ -34,7 +34,9 @@ pub(crate) fn reply(output: Output) -> String {
         | Output::Destinations(_)
         | Output::Event(_)
         | Output::Services(_)
-        | Output::Schema(_) => "ok".to_owned(),
+        | Output::Schema(_)
+        | Output::Explanation(_)
+        | Output::FoundForwards { .. } => "ok".to_owned(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Logging in: which credentials are offered, in which order, and what a refusal means.
 
 mod keys;
+pub(super) mod offer;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,9 +1,11 @@
 //! The directives that are honoured; the first value of each wins.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use alknet_proto::Reason;
 
+use super::explain::Said;
 use super::file::Spot;
 use super::invalid;
 
@@ -39,6 +41,11 @@ pub(super) struct Found {
     pub(super) detour: Option<(Spot, &'static str)>,
     /// ProxyJump or ProxyCommand was said, be it `none`.
     is_way_chosen: bool,
+    /// Every line that applies, in their order.
+    pub(super) said: Vec<Said>,
+    pub(super) files: Vec<PathBuf>,
+    /// Every name behind a Host that is no pattern.
+    pub(super) hosts: Vec<String>,
 }
 
 /// A line of a file in its parts.

@@ -3,12 +3,14 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use alknet_proto::explain::Source;
 use alknet_proto::{Code, Reason, Stage};
 
 use crate::ssh::settings::Settings;
 use crate::ssh::{pattern, whole_file};
 
 use super::directive::{Directive, Found};
+use super::explain::Said;
 use super::invalid;
 
 /// As in OpenSSH.
@@ -61,6 +63,7 @@ impl Reading<'_> {
     /// `may_apply` is false where the file is included in a block of another host: nothing in it applies then.
     fn file(&mut self, path: &Path, may_apply: bool, depth: usize) -> Result<(), Reason> {
         let Some(text) = text_of(path, self.origin)? else { return Ok(()) };
+        self.found.files.push(path.to_owned());
         let mut applies = may_apply;
         for (index, line) in text.lines().enumerate() {
             let spot = Spot { file: path.to_owned(), line: index + 1 };
@@ -78,11 +81,13 @@ impl Reading<'_> {
                 // A command is one text to the end of the line, quotes included.
                 "proxycommand" => {
                     let arguments: Vec<String> = rest.split_whitespace().map(str::to_owned).collect();
+                    self.say(&spot, &keyword, arguments.clone());
                     self.found.take(&Directive { spot: &spot, keyword: &keyword, arguments: &arguments })?;
                 }
-                _ if !is_honoured(&keyword) => {}
+                _ if !is_honoured(&keyword) => self.say(&spot, &keyword, words(rest).unwrap_or_default()),
                 _ => {
                     let arguments = words(rest).map_err(|what| invalid(&spot, what))?;
+                    self.say(&spot, &keyword, arguments.clone());
                     self.found.take(&Directive { spot: &spot, keyword: &keyword, arguments: &arguments })?;
                 }
             }
@@ -90,10 +95,18 @@ impl Reading<'_> {
         Ok(())
     }
 
-    fn is_host(&self, patterns: &[String], spot: &Spot) -> Result<bool, Reason> {
+    fn say(&mut self, spot: &Spot, keyword: &str, arguments: Vec<String>) {
+        let source =
+            Source::File { path: spot.file.display().to_string(), line: u32::try_from(spot.line).unwrap_or(u32::MAX) };
+        self.found.said.push(Said { keyword: keyword.to_owned(), arguments, source });
+    }
+
+    fn is_host(&mut self, patterns: &[String], spot: &Spot) -> Result<bool, Reason> {
         if patterns.is_empty() {
             return Err(invalid(spot, "Host has no pattern"));
         }
+        let names = patterns.iter().filter(|name| !name.starts_with('!') && !name.contains(['*', '?']));
+        self.found.hosts.extend(names.cloned());
         Ok(pattern::list_matches(patterns.iter().map(String::as_str), self.host))
     }
 

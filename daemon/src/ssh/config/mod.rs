@@ -1,6 +1,7 @@
 //! What the ssh configuration says about a destination.
 
 mod directive;
+mod explain;
 mod file;
 mod token;
 
@@ -11,6 +12,7 @@ use alknet_proto::{Code, Destination, Reason, Stage};
 
 use super::settings::Settings;
 use directive::Found;
+pub(super) use explain::{Explained, explain};
 
 const SSH_PORT: u16 = 22;
 
@@ -45,12 +47,16 @@ pub(super) struct Server {
 /// `invalid_config`, with file and line.
 pub(super) fn resolve(destination: &Destination, settings: &Settings) -> Result<Server, Reason> {
     let mut found = Found::default();
+    read(destination, settings, &mut found)?;
+    server(destination, settings, found)
+}
+
+fn read(destination: &Destination, settings: &Settings, found: &mut Found) -> Result<(), Reason> {
     let user_file = file::Origin { base: settings.ssh_folder(), is_of_user: true };
-    file::read(&settings.ssh_config, &user_file, &destination.host, settings, &mut found)?;
+    file::read(&settings.ssh_config, &user_file, &destination.host, settings, found)?;
     let global_base = settings.global_ssh_config.parent().map_or_else(PathBuf::new, PathBuf::from);
     let global_file = file::Origin { base: global_base, is_of_user: false };
-    file::read(&settings.global_ssh_config, &global_file, &destination.host, settings, &mut found)?;
-    server(destination, settings, found)
+    file::read(&settings.global_ssh_config, &global_file, &destination.host, settings, found)
 }
 
 fn server(destination: &Destination, settings: &Settings, found: Found) -> Result<Server, Reason> {

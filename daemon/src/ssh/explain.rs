@@ -1,0 +1,158 @@
+//! Answers what the ssh configuration makes of a destination, and which forwards it asks for.
+
+use std::sync::Arc;
+
+use alknet_proto::explain::{FoundForward, Hop, Setting, Source, Taken};
+use alknet_proto::fault::one_line;
+use alknet_proto::operation::PAGE;
+use alknet_proto::{Code, Destination, Explanation, Fault, Forwarding, Reason};
+
+use super::auth::offer::{self, KeyFiles};
+use super::config;
+use super::settings::Settings;
+
+/// Explains a destination. Reads files and asks the agent; `place` is held until the files were read.
+///
+/// # Errors
+/// [`Code::InvalidConfig`], with file and line.
+pub async fn explain<P>(destination: Destination, settings: Arc<Settings>, place: P) -> Result<Explanation, Fault>
+where
+    P: Send + 'static,
+{
+    let of = destination.clone();
+    let (explained, files) = off_the_loop(place, move || {
+        let explained = config::explain(&of, &settings)?;
+        let files = KeyFiles::read(&explained.server);
+        Ok((explained, files))
+    })
+    .await?;
+    let (keys, notices) = offer::offered(&explained.server, files).await;
+    let hops = hops(&destination, &explained);
+    let files = explained.files.iter().map(|path| path.display().to_string()).collect();
+    Ok(Explanation { destination, settings: explained.settings, hops, keys, files, notices })
+}
+
+fn hops(destination: &Destination, explained: &config::Explained) -> Vec<Hop> {
+    let server = &explained.server;
+    let named = explained.settings.iter().find(|setting| setting.keyword == "HostName");
+    vec![Hop {
+        name: destination.host.clone(),
+        user: server.user.clone(),
+        host: server.host.clone(),
+        port: server.port,
+        command: None,
+        source: named.map_or(Source::Destination, |setting| match setting.source {
+            Source::Default => Source::Destination,
+            _ => setting.source.clone(),
+        }),
+    }]
+}
+
+/// One page of the forwards that the configuration asks for, and whether there are more; without `destinations` those
+/// of every Host that is no pattern. Reads files; `place` is held until they were read.
+///
+/// # Errors
+/// [`Code::InvalidConfig`], with file and line.
+pub async fn find_forwards<P>(
+    destinations: Vec<Destination>,
+    skip: u32,
+    settings: Arc<Settings>,
+    place: P,
+) -> Result<(Vec<FoundForward>, bool), Fault>
+where
+    P: Send + 'static,
+{
+    off_the_loop(place, move || {
+        let destinations = if destinations.is_empty() { hosts(&settings)? } else { destinations };
+        let mut found = Vec::new();
+        for destination in destinations {
+            let explained = config::explain(&destination, &settings)?;
+            found.extend(forwards(&destination, &explained.settings));
+        }
+        let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(found.len());
+        let mut rest = found.split_off(skip);
+        let more = PAGE < rest.len();
+        rest.truncate(PAGE);
+        Ok((rest, more))
+    })
+    .await
+}
+
+/// Every Host that is no pattern, in the order of the files, each once.
+fn hosts(settings: &Settings) -> Result<Vec<Destination>, Reason> {
+    // The names do not depend on the destination that is asked for.
+    let any = Destination { user: None, host: "localhost".to_owned(), port: None };
+    let mut hosts: Vec<Destination> = Vec::new();
+    for name in config::explain(&any, settings)?.hosts {
+        // What cannot be a destination, no forward can go to.
+        if let Ok(host) = name.parse::<Destination>()
+            && !hosts.contains(&host)
+        {
+            hosts.push(host);
+        }
+    }
+    Ok(hosts)
+}
+
+fn forwards(destination: &Destination, settings: &[Setting]) -> Vec<FoundForward> {
+    let said = |keyword: &str| settings.iter().find(|s| s.keyword.eq_ignore_ascii_case(keyword));
+    let is_for_all = said("GatewayPorts").is_some_and(|s| s.values.first().is_some_and(|v| v == "yes"));
+    let cleared = said("ClearAllForwardings").is_some_and(|s| s.values.first().is_some_and(|v| v == "yes"));
+    let found = |setting: &Setting| {
+        let taken = if cleared {
+            Err("ClearAllForwardings clears it".to_owned())
+        } else {
+            forwarding(&setting.keyword, &setting.values, is_for_all)?
+        };
+        Some(FoundForward {
+            destination: destination.clone(),
+            line: one_line(&format!("{} {}", setting.keyword, setting.values.join(" "))),
+            source: setting.source.clone(),
+            taken: match taken {
+                Ok(forwarding) => Taken::Over(forwarding),
+                Err(why) => Taken::Not { why: one_line(&why) },
+            },
+        })
+    };
+    settings.iter().filter_map(found).collect()
+}
+
+/// Nothing for a directive that is about something else.
+fn forwarding(keyword: &str, values: &[String], is_for_all: bool) -> Option<Result<Forwarding, String>> {
+    let spec = values.join(":");
+    // As OpenSSH: GatewayPorts decides where a forward of this machine listens that does not say it.
+    let listens_here = |parse: fn(&str) -> Result<Forwarding, String>| {
+        let bind = values.first().map_or("", String::as_str);
+        let names_an_address = bind.contains([':', '/']);
+        if is_for_all && !names_an_address { parse(&format!("*:{spec}")) } else { parse(&spec) }
+    };
+    Some(match (keyword, values) {
+        ("LocalForward", [_, _]) => listens_here(Forwarding::parse_local),
+        ("DynamicForward", [_]) => listens_here(Forwarding::parse_dynamic),
+        ("RemoteForward", [_] | [_, _]) => Forwarding::parse_remote(&spec),
+        ("LocalForward", _) => Err("LocalForward takes what listens and what is connected to".to_owned()),
+        ("DynamicForward" | "RemoteForward", _) => Err(format!("{keyword} has too many values or none")),
+        _ => return None,
+    })
+}
+
+/// Does what blocks on a thread of its own.
+async fn off_the_loop<P, T, W>(place: P, work: W) -> Result<T, Fault>
+where
+    P: Send + 'static,
+    T: Send + 'static,
+    W: FnOnce() -> Result<T, Reason> + Send + 'static,
+{
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(place);
+        done
+    });
+    match done.await {
+        Ok(done) => Ok(done?),
+        Err(error) => {
+            tracing::error!(%error, "reading the ssh configuration failed");
+            Err(Fault::new(Code::Internal, "alknetd has a defect and cannot read the ssh configuration"))
+        }
+    }
+}

@@ -67,7 +67,7 @@ pub(crate) struct Global {
     #[arg(short, long, global = true)]
     pub(crate) verbose: bool,
     /// How many seconds an answer, or a wait, may take; fractions are allowed [default: 30; for watch --until none]
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = value::seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", allow_negative_numbers = true, value_parser = value::seconds)]
     pub(crate) timeout: Option<Duration>,
 }
 
@@ -199,7 +199,7 @@ pub(crate) struct WatchArgs {
     #[command(flatten)]
     pub(crate) selectors: AnySelectors,
     /// Go on behind this change, where the daemon still remembers it; else begin with a snapshot
-    #[arg(long, value_name = "SEQ", value_parser = value::seq)]
+    #[arg(long, value_name = "SEQ", allow_negative_numbers = true, value_parser = value::seq)]
     pub(crate) since: Option<Seq>,
     /// End with 0 when every selected forward is in this state, with 124 when --timeout is over first
     #[arg(long, value_name = "STATE")]

@@ -15,12 +15,12 @@ use std::ffi::OsString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use alknet_proto::{Code, Fault};
+use alknet_proto::{Code, Fault, words};
 
 use args::{Asked, Cli};
 use client::Address;
 use exit::{Exit, Failure};
-use printer::{Printer, plain};
+use printer::Printer;
 
 fn main() -> ExitCode {
     end_when_interrupted();
@@ -59,7 +59,7 @@ fn answer(asked: Asked, printer: &mut Printer) -> Result<Exit, Failure> {
 fn run(cli: Cli, printer: &mut Printer) -> Result<Exit, Failure> {
     let address = Address::new(&cli.global, std::env::var_os("ALKNET_SOCKET"))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
-        Fault::new(Code::Internal, format!("cannot begin: {}", plain(&error)))
+        Fault::new(Code::Internal, format!("cannot begin: {}", words::of_io(&error)))
             .with_hint("the system is short of something, often of file descriptors: see `ulimit -n`")
     })?;
     runtime.block_on(commands::run(cli.command, &address, printer))

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Stderr, Stdout, Write};
 
-use alknet_proto::{Code, Fault, ForwardStatus};
+use alknet_proto::{Code, Fault, ForwardStatus, words};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -78,7 +78,7 @@ impl Printer {
             // Whoever read our output has what it wanted.
             Failure::Output(error) if says_that_nobody_reads(error) => Exit::Done,
             Failure::Output(error) => {
-                let fault = Fault::new(Code::Internal, format!("cannot write the output: {}", plain(error)))
+                let fault = Fault::new(Code::Internal, format!("cannot write the output: {}", words::of_io(error)))
                     .with_hint("make room where the output goes, and ask again");
                 self.told(&fault);
                 Exit::Failed
@@ -108,12 +108,6 @@ impl Printer {
         let _ = self.err.write_all(text.as_bytes());
         let _ = self.err.flush();
     }
-}
-
-/// What the system says, without its number for it.
-pub(crate) fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 /// Says on stderr which message passes. What cannot be told is not worth failing for.

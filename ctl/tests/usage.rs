@@ -146,5 +146,5 @@ fn a_full_disk_is_one_clear_line() {
 
     let stderr = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1));
-    assert!(stderr.starts_with("error: cannot write the output: No space left on device\n\nhint: "), "{stderr}");
+    assert!(stderr.starts_with("error: cannot write the output: no space left on device\n\nhint: "), "{stderr}");
 }

@@ -7,6 +7,7 @@ use alknet_proto::{Code, Fault, Stage};
 use serde::Deserialize;
 
 use crate::logging::{Format, Level};
+use crate::text_file;
 
 /// What the file may say; each setting has a default, so that the file may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,10 +34,17 @@ impl Config {
     /// # Errors
     /// `invalid_config` with file and line.
     pub fn load(path: &Path, is_asked_for: bool) -> Result<Config, Fault> {
-        let text = match std::fs::read_to_string(path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !is_asked_for => return Ok(Config::default()),
-            Err(error) => return Err(fault(format!("cannot read {}: {error}", path.display()))),
+        let text = match text_file::read(path) {
+            Ok(Some(text)) => text,
+            Ok(None) if !is_asked_for => return Ok(Config::default()),
+            Ok(None) => {
+                let missing = fault(format!("there is no configuration {}", path.display()));
+                return Err(missing.with_hint("name another file with --config, or write this one"));
+            }
+            Err(why) => {
+                let hint = "put a TOML file in its place, or name another one with --config";
+                return Err(fault(format!("cannot read the configuration {}: {why}", path.display())).with_hint(hint));
+            }
         };
         let config: Config = toml::from_str(&text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();

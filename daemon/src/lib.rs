@@ -11,6 +11,7 @@ pub mod control;
 pub mod forward;
 pub mod ssh;
 pub mod store;
+mod text_file;
 
 pub mod clock;
 pub mod config;

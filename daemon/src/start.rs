@@ -9,7 +9,7 @@ use std::sync::Arc;
 use alknet_proto::endpoint;
 use alknet_proto::hello::PROTOCOL_VERSION;
 use alknet_proto::status::DaemonStatus;
-use alknet_proto::{Code, Fault};
+use alknet_proto::{Code, Fault, words};
 use clap::Parser;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -45,6 +45,9 @@ pub struct Arguments {
     log_format: Option<Format>,
 }
 
+/// What to do when the system has no room for a program that begins.
+const SHORT_OF: &str = "the system is short of something, often of file descriptors: see `ulimit -n`";
+
 /// Why the daemon did not start: what to say, and the exit code.
 struct Refusal {
     fault: Fault,
@@ -65,7 +68,15 @@ impl From<Fault> for Refusal {
 
 /// Runs the whole program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // Help and the version are answers.
+        Err(said) if !said.use_stderr() => said.exit(),
+        Err(error) => {
+            complain(&help::impossible(&error));
+            return ExitCode::from(2);
+        }
+    };
     let open_files = process::prepare();
     match start(&arguments, open_files) {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,10 +116,9 @@ fn start(arguments: &Arguments, open_files: Option<u64>) -> Result<(), Refusal> 
     let level = arguments.log_level.or(config.log_level).unwrap_or_default();
     let switch = logging::start(level, arguments.log_format.or(config.log_format))
         .map_err(|error| Fault::new(Code::InvalidConfig, error).with_hint("choose another --log-format"))?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Fault::new(Code::Internal, format!("cannot start: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+        Fault::new(Code::Internal, format!("cannot start: {}", words::of_io(&error))).with_hint(SHORT_OF)
+    })?;
     let start = Start { arguments, config, config_path, is_asked_for, state_dir, socket, switch, open_files };
     let ended = runtime.block_on(start.run());
     // What matters was awaited. A lookup that hangs in the system's resolver is not waited for.
@@ -140,7 +150,8 @@ impl Start<'_> {
         let _rules_lock = take_lock(&self.state_dir.join("rules.lock"), &self.state_dir)?;
         let rules_path = store::path_in(&self.state_dir);
         let rules = store::load(&rules_path)?;
-        let settings = Settings::from_environment().map_err(|error| Fault::new(Code::InvalidConfig, error))?;
+        let settings = Settings::from_environment()
+            .map_err(|error| Fault::new(Code::InvalidConfig, error).with_hint("set HOME to the home of this user"))?;
         let listener = endpoint::listen(&self.socket)?;
 
         let (inbox, events) = mpsc::channel(INBOX);
@@ -213,7 +224,10 @@ impl Start<'_> {
             // Nobody listens to a 17th order while 16 wait; they say the same.
             let _ = orders.try_send(order);
         };
-        signals::listen(tell).map_err(|error| Fault::new(Code::Internal, format!("cannot listen for signals: {error}")))
+        signals::listen(tell).map_err(|error| {
+            Fault::new(Code::Internal, format!("cannot listen for signals: {}", words::of_io(&error)))
+                .with_hint(SHORT_OF)
+        })
     }
 }
 
@@ -243,7 +257,7 @@ fn take_lock(path: &Path, what: &Path) -> Result<Lock, Refusal> {
             exit: 5,
         },
         LockError::Io(path, error) => {
-            Fault::new(Code::PermissionDenied, format!("cannot lock {}: {error}", path.display()))
+            Fault::new(Code::PermissionDenied, format!("cannot lock {}: {}", path.display(), words::of_io(&error)))
                 .with_hint(
                     "make its folder writable for this user, or choose another place with --socket or --state-dir",
                 )
@@ -262,17 +276,22 @@ fn create_state_dir(path: &Path) -> Result<(), Fault> {
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error| refuse(format!("cannot be created: {error}")))?;
+    builder.create(path).map_err(|error| refuse(format!("cannot be created: {}", words::of_io(&error))))?;
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        let found = std::fs::metadata(path).map_err(|error| refuse(format!("cannot be looked at: {error}")))?;
+        let found = std::fs::metadata(path)
+            .map_err(|error| refuse(format!("cannot be looked at: {}", words::of_io(&error))))?;
         if found.uid() != nix::unistd::geteuid().as_raw() {
             return Err(refuse("belongs to somebody else".to_owned()));
         }
         if found.mode() & 0o022 != 0 {
-            return Err(refuse("can be written to by other users".to_owned())
-                .with_hint(format!("chmod go-w {}", path.display())));
+            let fault = refuse("can be written to by other users".to_owned());
+            if endpoint::is_shared_on_purpose(found.mode()) {
+                return Err(fault);
+            }
+            let hint = format!("chmod go-w {}, or choose another one with --state-dir", path.display());
+            return Err(fault.with_hint(hint));
         }
     }
     Ok(())

@@ -12,6 +12,7 @@ use tokio::time::timeout;
 use crate::fault::{Code, Fault};
 use crate::frame::{self, FrameError};
 use crate::hello::{Hello, HelloError, Verdict, agree};
+use crate::words;
 
 /// How long each side waits for the other's greeting. Both are local programs.
 pub const GREETING_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,7 +23,7 @@ const READ_BYTES: usize = 16 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// The stream broke.
-    #[error("{0}")]
+    #[error("{}", words::of_io(.0))]
     Io(#[from] io::Error),
     /// The bytes are no message.
     #[error("{0}")]
@@ -154,7 +155,7 @@ where
         let sent = writer.send_body(&hello.encode()).await;
         let peer = expect_body(reader, "the daemon").await.and_then(|body| Ok(Hello::decode(&body)?));
         let peer = match (peer, sent) {
-            (Err(GreetingError::Gone(_)), Err(error)) => return Err(GreetingError::Gone(error.to_string())),
+            (Err(GreetingError::Gone(_)), Err(error)) => return Err(GreetingError::Gone(words::of_io(&error))),
             (peer, _) => peer?,
         };
         let verdict = Verdict::decode(&expect_body(reader, "the daemon").await?)?;
@@ -205,7 +206,7 @@ where
         };
         match send_greeting(writer, hello, &verdict).await {
             Ok(()) => agreed,
-            Err(error) => Err(Fault::new(Code::Aborted, error.to_string())),
+            Err(error) => Err(Fault::new(Code::Aborted, words::of_io(&error))),
         }
     };
     match timeout(GREETING_TIMEOUT, greeting).await {
@@ -255,7 +256,7 @@ async fn expect_body<R: AsyncRead + Unpin>(reader: &mut MessageReader<R>, who: &
     match reader.next_body().await {
         Ok(Some(body)) => Ok(body),
         Ok(None) => Err(GreetingError::Gone(format!("{who} ended the connection before it said hello"))),
-        Err(ReadError::Io(error)) => Err(GreetingError::Gone(error.to_string())),
+        Err(ReadError::Io(error)) => Err(GreetingError::Gone(words::of_io(&error))),
         Err(ReadError::Truncated) => Err(GreetingError::Gone(format!("{who} ended the connection inside its hello"))),
         Err(ReadError::Frame(error)) => Err(GreetingError::Strange(error.to_string())),
     }

@@ -8,9 +8,12 @@ use interprocess::local_socket::tokio::prelude::*;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOptions, ToFsName};
 
 use crate::fault::{Code, Fault};
+use crate::words;
 
 #[cfg(unix)]
 use unix as system;
+#[cfg(unix)]
+pub use unix::is_shared_on_purpose;
 #[cfg(windows)]
 use windows as system;
 
@@ -92,8 +95,10 @@ pub fn listen(socket: &Path) -> Result<Listener, Fault> {
     system::remove_stale(socket)?;
     let name = socket.to_fs_name::<GenericFilePath>().map_err(|error| impossible_path(socket, &error))?;
     let options = ListenerOptions::new().name(name);
-    let inner = system::create(options)
-        .map_err(|error| Fault::new(error_code(&error), format!("cannot listen at {}: {error}", socket.display())))?;
+    let inner = system::create(options).map_err(|error| {
+        Fault::new(error_code(&error), format!("cannot listen at {}: {}", socket.display(), words::of_io(&error)))
+            .with_hint("name another one with --socket or ALKNET_SOCKET")
+    })?;
     Ok(Listener { inner })
 }
 
@@ -122,8 +127,8 @@ fn identify(stream: &Stream) -> PeerIdentity {
 }
 
 fn impossible_path(socket: &Path, error: &io::Error) -> Fault {
-    Fault::new(Code::InvalidSpec, format!("{} cannot be the path of a control socket: {error}", socket.display()))
-        .with_hint("name another one with --socket or ALKNET_SOCKET")
+    let message = format!("{} cannot be the path of a control socket: {}", socket.display(), words::of_io(error));
+    Fault::new(Code::InvalidSpec, message).with_hint("name another one with --socket or ALKNET_SOCKET")
 }
 
 fn cannot_connect(socket: &Path, error: &io::Error) -> Fault {
@@ -136,7 +141,7 @@ fn cannot_connect(socket: &Path, error: &io::Error) -> Fault {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             Fault::new(Code::NoDaemon, format!("no daemon listens at {place}")).with_hint(system::HOW_TO_START)
         }
-        _ => Fault::new(Code::NoDaemon, format!("cannot connect to the daemon at {place}: {error}"))
+        _ => Fault::new(Code::NoDaemon, format!("cannot connect to the daemon at {place}: {}", words::of_io(error)))
             .with_hint(system::HOW_TO_START),
     }
 }
@@ -151,9 +156,9 @@ fn error_code(error: &io::Error) -> Code {
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{self, DirBuilder};
+    use std::fs::{self, DirBuilder, Permissions};
     use std::os::unix::ffi::OsStrExt;
-    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 
     use directories::ProjectDirs;
     use nix::unistd::geteuid;
@@ -206,8 +211,16 @@ mod unix {
             .recursive(true)
             .mode(DIRECTORY_MODE)
             .create(directory)
-            .map_err(|error| unsafe_place(directory, &format!("cannot be created: {error}")))?;
-        check_directory(directory)
+            .map_err(|error| unsafe_place(directory, &format!("cannot be created: {}", words::of_io(&error))))?;
+        check_directory(directory)?;
+        // Nothing but ours is in the place of this system; a folder that a person named may be anything.
+        if default_socket().as_deref() == Some(socket) {
+            let private = Permissions::from_mode(DIRECTORY_MODE);
+            fs::set_permissions(directory, private).map_err(|error| {
+                unsafe_place(directory, &format!("cannot be made private: {}", words::of_io(&error)))
+            })?;
+        }
+        Ok(())
     }
 
     /// Takes a socket that nobody listens at any more out of the way, and nothing else.
@@ -215,7 +228,7 @@ mod unix {
         let found = match fs::symlink_metadata(socket) {
             Ok(found) => found,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(unsafe_place(socket, &format!("cannot be looked at: {error}"))),
+            Err(error) => return Err(unsafe_place(socket, &format!("cannot be looked at: {}", words::of_io(&error)))),
         };
         if !found.file_type().is_socket() {
             return Err(unsafe_place(socket, "is no socket, so it is left alone"));
@@ -223,13 +236,14 @@ mod unix {
         if found.uid() != geteuid().as_raw() {
             return Err(unsafe_place(socket, "belongs to somebody else"));
         }
-        fs::remove_file(socket).map_err(|error| unsafe_place(socket, &format!("cannot be removed: {error}")))
+        fs::remove_file(socket)
+            .map_err(|error| unsafe_place(socket, &format!("cannot be removed: {}", words::of_io(&error))))
     }
 
     /// Whoever may write to the directory could put a socket of their own in place of ours.
     fn check_directory(directory: &Path) -> Result<(), Fault> {
         let found = fs::symlink_metadata(directory)
-            .map_err(|error| unsafe_place(directory, &format!("cannot be looked at: {error}")))?;
+            .map_err(|error| unsafe_place(directory, &format!("cannot be looked at: {}", words::of_io(&error))))?;
         if found.file_type().is_symlink() {
             return Err(unsafe_place(directory, "is a symbolic link; the directory of the control socket must not be"));
         }
@@ -240,10 +254,23 @@ mod unix {
             return Err(unsafe_place(directory, "belongs to somebody else"));
         }
         if found.mode() & WRITABLE_BY_OTHERS != 0 {
-            return Err(unsafe_place(directory, "can be written to by other users")
-                .with_hint(format!("chmod go-w {}, or name another socket with --socket", directory.display())));
+            let fault = unsafe_place(directory, "can be written to by other users");
+            if is_shared_on_purpose(found.mode()) {
+                return Err(fault);
+            }
+            return Err(
+                fault.with_hint(format!("chmod go-w {}, or name another socket with --socket", directory.display()))
+            );
         }
         Ok(())
+    }
+
+    /// Whether a folder that others may write to is meant to be so, as /tmp is: taking that away would break other
+    /// programs.
+    pub fn is_shared_on_purpose(mode: u32) -> bool {
+        const STICKY_OR_SETGID: u32 = 0o3000;
+        const WRITABLE_BY_ALL: u32 = 0o002;
+        mode & (STICKY_OR_SETGID | WRITABLE_BY_ALL) != 0
     }
 
     fn unsafe_place(place: &Path, what: &str) -> Fault {

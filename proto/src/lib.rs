@@ -16,6 +16,7 @@ pub mod operation;
 pub mod selector;
 pub mod spec;
 pub mod status;
+pub mod words;
 
 #[cfg(feature = "io")]
 pub mod connection;

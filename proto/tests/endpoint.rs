@@ -95,11 +95,15 @@ async fn what_is_no_socket_is_left_alone() {
 #[tokio::test]
 async fn a_directory_that_others_can_write_to_is_refused() {
     let place = TempDir::new().unwrap();
-    for wide in [0o770, 0o707, 0o1777] {
+    for (wide, is_to_be_mended) in [(0o770, true), (0o707, false), (0o1777, false), (0o2770, false)] {
         fs::set_permissions(place.path(), fs::Permissions::from_mode(wide)).unwrap();
         let fault = listen(&place.path().join("alknetd.sock")).unwrap_err();
         assert_eq!(fault.code, Code::PermissionDenied);
         assert!(fault.message.contains("can be written to by other users"), "{}", fault.message);
+        // Who takes the rights of others away from /tmp breaks their programs.
+        let hint = fault.hint.unwrap();
+        assert_eq!(hint.contains("chmod"), is_to_be_mended, "{wide:o}: {hint}");
+        assert!(hint.contains("--socket"), "{hint}");
     }
 }
 

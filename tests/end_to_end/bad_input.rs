@@ -1,6 +1,7 @@
 //! Files and arguments that cannot be used: one clear line, the right exit code, nothing lost.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use alknet_tests::{Sshd, World};
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 #[track_caller]
 fn is_for_people(stderr: &str) {
     assert!(!stderr.trim().is_empty(), "it says why");
-    for debug in ["Os {", "Err(", "Error(", "panicked", "RUST_BACKTRACE", "kind:"] {
+    for debug in ["Os {", "Err(", "Error(", "panicked", "RUST_BACKTRACE", "kind:", "os error", "struct "] {
         assert!(!stderr.contains(debug), "`{debug}` is not for people:\n{stderr}");
     }
 }
@@ -104,7 +105,38 @@ fn a_configuration_that_is_a_folder_is_refused() {
 
     assert_eq!(code, 2, "{stderr}");
     is_for_people(&stderr);
-    assert!(stderr.contains("config.toml"), "{stderr}");
+    assert!(stderr.contains("config.toml: it is a directory"), "{stderr}");
+}
+
+#[test]
+fn rules_that_are_no_text_are_left_alone() {
+    let world = World::new();
+    fs::create_dir_all(world.rules_path()).unwrap();
+    let (code, stderr) = world.daemon_fails(&[]);
+    assert!(code == 1 && stderr.contains("rules.json: it is a directory\n\nhint: "), "{code} {stderr}");
+    is_for_people(&stderr);
+
+    fs::remove_dir(world.rules_path()).unwrap();
+    fs::write(world.rules_path(), b"{\n\xff}").unwrap();
+    let (code, stderr) = world.daemon_fails(&[]);
+    assert!(code == 1 && stderr.contains("rules.json: line 2 is not UTF-8 text\n\nhint: "), "{code} {stderr}");
+    assert_eq!(fs::read(world.rules_path()).unwrap(), b"{\n\xff}");
+}
+
+#[test]
+fn a_shared_folder_is_refused_for_the_socket_and_left_as_it_is() {
+    let world = World::new();
+    let shared = world.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+
+    for option in [["--socket", shared.join("x").to_str().unwrap()], ["--state-dir", shared.to_str().unwrap()]] {
+        let (code, stderr) = world.daemon_fails(&option);
+
+        assert_eq!(code, 1, "{stderr}");
+        assert!(stderr.contains("can be written to by other users"), "{stderr}");
+        assert!(stderr.contains("\n\nhint: ") && stderr.contains(option[0]) && !stderr.contains("chmod"), "{stderr}");
+    }
 }
 
 #[test]
@@ -115,6 +147,9 @@ fn wrong_arguments_are_exit_2() {
         let (code, stderr) = world.daemon_fails(arguments);
         assert_eq!(code, 2, "{arguments:?}\n{stderr}");
         is_for_people(&stderr);
+        let lines: Vec<&str> = stderr.lines().collect();
+        let [error, "", hint] = lines[..] else { panic!("{stderr}") };
+        assert!(error.starts_with("error: ") && hint.starts_with("hint: "), "{stderr}");
     }
 }
 

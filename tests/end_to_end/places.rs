@@ -1,7 +1,7 @@
 //! Where the programs find each other and their files, and what the daemon logs.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
 use alknet_tests::CtlOutput;
 use alknet_tests::wait::{LIMIT, wait_until};
@@ -66,6 +66,18 @@ fn a_runtime_directory_that_is_not_private_is_refused() {
     assert!(stderr.contains("run/alknet"), "{stderr}");
     fs::remove_file(world.path("run/alknet")).unwrap();
     world.start();
+}
+
+#[test]
+fn the_runtime_directory_becomes_private() {
+    let world = World::new();
+    fs::create_dir(world.path("run/alknet")).unwrap();
+    fs::set_permissions(world.path("run/alknet"), fs::Permissions::from_mode(0o755)).unwrap();
+
+    world.start();
+
+    let mode = fs::metadata(world.path("run/alknet")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub(crate) struct AddArgs {
     #[arg(long, conflicts_with = "wait")]
     stopped: bool,
     /// End the session of a lazy rule after so many seconds without a connection; 0 is never
-    #[arg(long, value_name = "SECONDS", default_value = "0", value_parser = value::whole_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value = "0", allow_negative_numbers = true,
+          value_parser = value::whole_seconds)]
     idle_timeout: u32,
     /// Store the host key of a server that is not known yet; a changed key is refused all the same
     #[arg(long)]
@@ -265,7 +266,7 @@ mod tests {
             ("alknetctl add prod -D 1 --name a/b", ErrorKind::ValueValidation),
             ("alknetctl add prod -D 1 --on-suspend drop", ErrorKind::ValueValidation),
             ("alknetctl add prod -D 1 --wait=soon", ErrorKind::ValueValidation),
-            ("alknetctl add prod -D 1 --idle-timeout -1", ErrorKind::UnknownArgument),
+            ("alknetctl add prod -D 1 --idle-timeout -1", ErrorKind::ValueValidation),
             ("alknetctl add prod -D 1 --stopped --wait", ErrorKind::ArgumentConflict),
         ] {
             assert_eq!(added(line).map(|args| args.specs()).unwrap_err(), kind, "{line}");

@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::ffi::OsString;
 
-use alknet_proto::{Code, Fault};
+use alknet_proto::{Code, Fault, words};
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -68,7 +68,7 @@ fn fault(error: &clap::Error, args: &[OsString]) -> Fault {
         _ => first_paragraph(&rendered),
     };
     let hint = tip(&rendered).unwrap_or_else(|| hint(error, args));
-    Fault::new(Code::InvalidSpec, message).with_hint(hint)
+    Fault::new(Code::InvalidSpec, words::with_short_quotes(&message)).with_hint(words::with_short_quotes(&hint))
 }
 
 /// `error: a list:` and the lines of the list, as one line.
@@ -78,9 +78,11 @@ fn first_paragraph(rendered: &str) -> String {
     lines.join(" ")
 }
 
-/// What clap thinks was meant.
+/// What clap thinks was meant. That a dash may begin a value behind `--` is no help: nothing that is asked for here
+/// begins with one.
 fn tip(rendered: &str) -> Option<String> {
-    rendered.lines().find_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned)
+    let tips = rendered.lines().filter_map(|line| line.trim().strip_prefix("tip: "));
+    tips.filter(|tip| !tip.contains("as a value, use")).map(str::to_owned).next()
 }
 
 fn hint(error: &clap::Error, args: &[OsString]) -> String {
@@ -155,12 +157,47 @@ mod tests {
                 "the following required arguments were not provided: <-L <SPEC>|-R <SPEC>|-D <SPEC>>",
                 "`alknetctl add-forward --help` says what it takes",
             ),
+            (
+                "alknetctl add prod -D 1 --idle-timeout -1",
+                "`-1` is no whole number of seconds: 0 to 4294967295 is",
+                "`alknetctl add-forward --help` says what it takes",
+            ),
+            (
+                "alknetctl ls --timeout -1",
+                "`-1` is no number of seconds: 0 to 31536000 is",
+                "`alknetctl list-forwards --help` says what it takes",
+            ),
+            (
+                "alknetctl ls -1",
+                "unexpected argument '-1' found",
+                "`alknetctl list-forwards --help` says what it takes",
+            ),
             ("alknetctl frobnicate", "unrecognized subcommand 'frobnicate'", "`alknetctl --help` lists the verbs"),
         ] {
             let fault = impossible(line);
 
             assert_eq!((fault.message.as_str(), fault.hint.as_deref()), (message, Some(hint)), "{line}");
             assert_eq!(fault.code, Code::InvalidSpec);
+        }
+    }
+
+    #[test]
+    fn what_is_far_too_long_is_not_said_again_as_a_whole() {
+        let long = "x".repeat(10_000);
+        for line in [
+            format!("alknetctl {long}"),
+            format!("alknetctl add prod -L 8080:{long}"),
+            format!("alknetctl add prod -L 8080:db:{long}"),
+            format!("alknetctl add prod:{long} -D 1"),
+            format!("alknetctl add prod -D 1 --name {long}"),
+            format!("alknetctl show {long}"),
+            format!("alknetctl ls --{long}"),
+            format!("alknetctl wait web --for {long}"),
+        ] {
+            let fault = impossible(&line);
+
+            let n_bytes = fault.message.len() + fault.hint.unwrap_or_default().len();
+            assert!(n_bytes < 400, "{}: {}", &line[..30], fault.message);
         }
     }
 

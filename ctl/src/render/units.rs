@@ -49,6 +49,9 @@ pub(super) fn date(at: Timestamp, look: &Look) -> String {
     at.to_zoned(look.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
+/// Sooner than anybody reads on.
+const AT_ONCE: Duration = Duration::from_millis(100);
+
 /// Why, and when the next try comes: `no route to prod; retry 4 in 12 s`.
 ///
 /// `attempt` is how many tries failed; 0 leaves the number out. Empty when there is nothing to say.
@@ -56,9 +59,10 @@ pub(super) fn why(reason: Option<&Reason>, attempt: u32, retry_at: Option<Timest
     let message = reason.map(|reason| reason.message.clone());
     let retry = retry_at.map(|at| {
         let number = if attempt == 0 { String::new() } else { format!(" {}", attempt.saturating_add(1)) };
+        let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
         // Rounded up: `in 1 s` until it is there.
-        let seconds = Duration::try_from(at.duration_since(now)).unwrap_or_default().as_millis().div_ceil(1000);
-        if seconds == 0 { format!("retry{number} now") } else { format!("retry{number} in {seconds} s") }
+        let seconds = left.as_millis().div_ceil(1000);
+        if left < AT_ONCE { format!("retry{number} now") } else { format!("retry{number} in {seconds} s") }
     });
     [message, retry].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
@@ -99,6 +103,8 @@ mod tests {
         for (attempt, retry_at, shown) in [
             (3, Some(at(12)), "retry 4 in 12 s"),
             (0, Some(at(1)), "retry in 1 s"),
+            (0, Some(NOW + Duration::from_millis(1)), "retry now"),
+            (0, Some(NOW + Duration::from_millis(500)), "retry in 1 s"),
             (1, Some(NOW), "retry 2 now"),
             (1, Some(at(-5)), "retry 2 now"),
             (7, None, ""),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use alknet_proto::status::{Change, Ends};
-use alknet_proto::{ForwardId, ForwardName, ForwardSpec, ForwardStats, ForwardStatus, Reason, Status};
+use alknet_proto::{Bind, ForwardId, ForwardName, ForwardSpec, ForwardStats, ForwardStatus, Reason, Status};
 
 use crate::event::Epoch;
 use crate::moment::Moment;
@@ -193,6 +193,14 @@ impl Forward {
     /// Whether a listener that was refused may try again. That of an `add-forward` may not: its refusal is the answer.
     pub(crate) fn is_due_again(&self, now: Moment) -> bool {
         matches!(self.listener, Listener::Refused { .. }) && self.deadline().is_some_and(|at| at.steady <= now.steady)
+    }
+
+    /// Where it listens, or listened last, with the port that it got.
+    pub(crate) fn bind_now(&self) -> Bind {
+        match self.spec.forwarding.bind() {
+            Bind::Tcp(address, port) => Bind::Tcp(address.clone(), self.shown_port(*port)),
+            unix @ Bind::Unix(_) => unix.clone(),
+        }
     }
 
     /// The port to show: the one that is or was bound, else the one that was asked for.

@@ -144,12 +144,9 @@ impl Model {
             return Ok(());
         }
         let bind = spec.forwarding.bind();
-        if matches!(bind, Bind::Tcp(_, 0)) {
-            return Ok(());
-        }
         let is_remote = spec.forwarding.kind().listens_remotely();
         let collides = |other: &ForwardSpec| {
-            other.forwarding.bind() == bind
+            other.forwarding.bind().overlaps(bind)
                 && other.forwarding.kind().listens_remotely() == is_remote
                 && (!is_remote || other.destination == spec.destination)
         };

@@ -17,7 +17,7 @@ pub struct SavedRules {
 
 /// One rule on disk. What is at its default is left out there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a rule")]
 pub struct SavedRule {
     /// Its id.
     pub id: ForwardId,
@@ -78,8 +78,9 @@ impl SavedRule {
 pub fn check_spec(spec: &ForwardSpec) -> Result<(), Fault> {
     let invalid = |message: String| Err(Fault::new(Code::InvalidSpec, message));
     if spec.forwarding.kind().listens_remotely() && (spec.lazy || spec.idle_timeout_seconds != 0) {
-        return invalid(
-            "a remote forward cannot wait for its first connection: its listener is on the server".to_owned(),
+        let message = "a remote forward cannot wait for its first connection: its listener is on the server";
+        return Err(
+            Fault::new(Code::InvalidSpec, message).with_hint("leave --lazy and --idle-timeout out, or use -L or -D")
         );
     }
     let forwarding = Forwarding::parse(spec.forwarding.kind(), &spec.forwarding.spec());

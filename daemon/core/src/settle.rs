@@ -40,6 +40,7 @@ impl Model {
     }
 
     pub(crate) fn refused(&mut self, id: ForwardId, epoch: Epoch, reason: Reason, turn: &Turn) {
+        let reason = self.named(id, reason);
         let Some(forward) = self.forwards.get_mut(&id) else { return };
         match forward.listener {
             // Also one that was open: it ended without being told to.
@@ -62,6 +63,26 @@ impl Model {
             | Listener::Open { .. }
             | Listener::Closing { .. }
             | Listener::Refused { .. } => {}
+        }
+    }
+
+    /// The system knows programs, not rules: where another rule of ours holds the address, the reason says which.
+    fn named(&self, id: ForwardId, reason: Reason) -> Reason {
+        let wanted = self.forwards.get(&id).filter(|forward| !forward.is_remote());
+        let Some(bind) = wanted.map(Forward::bind_now).filter(|_| reason.code == Code::AddressInUse) else {
+            return reason;
+        };
+        let is_held = |other: &&Forward| {
+            let is_open = matches!(other.listener, Listener::Open { .. } | Listener::Closing { .. });
+            other.id != id && !other.is_remote() && is_open && other.bind_now().overlaps(&bind)
+        };
+        match self.forwards.values().find(is_held) {
+            Some(holder) => {
+                let message = format!("{bind} is already used by the forward `{}`", holder.name);
+                Reason::new(Stage::Bind, Code::AddressInUse, message)
+                    .with_hint("stop the other forward first, or choose another port")
+            }
+            None => reason,
         }
     }
 

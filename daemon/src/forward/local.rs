@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::Shutdown;
 use std::time::Duration;
 
-use alknet_proto::{Code, Reason, Stage, Target};
+use alknet_proto::{Code, Reason, Stage, Target, words};
 use bytes::BytesMut;
 use socket2::SockRef;
 use tokio::io::Interest;
@@ -177,7 +177,11 @@ pub(super) fn no_unix_sockets(stage: Stage, path: &str) -> Reason {
 }
 
 fn not_resolved(host: &str, error: &io::Error) -> Reason {
-    Reason::new(Stage::Target, Code::NameNotResolved, format!("the name {host} cannot be looked up: {error}"))
+    Reason::new(
+        Stage::Target,
+        Code::NameNotResolved,
+        format!("the name {host} cannot be looked up: {}", words::of_io(error)),
+    )
 }
 
 fn not_connected(target: &Target, error: &io::Error) -> Reason {
@@ -190,7 +194,7 @@ fn not_connected(target: &Target, error: &io::Error) -> Reason {
         }
         _ => Code::ConnectionLost,
     };
-    Reason::new(Stage::Target, code, format!("{target} cannot be connected to: {error}"))
+    Reason::new(Stage::Target, code, format!("{target} cannot be connected to: {}", words::of_io(error)))
 }
 
 #[cfg(test)]

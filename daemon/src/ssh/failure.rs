@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use alknet_proto::{Bind, Code, Reason, Stage, Target};
+use alknet_proto::{Bind, Code, Reason, Stage, Target, words};
 use russh::{ChannelOpenFailure, Error};
 
 /// `host:port` of a server, for messages.
@@ -174,10 +174,7 @@ pub(super) fn io_words(error: &std::io::Error) -> String {
         K::ConnectionAborted => "the connection was cut".to_owned(),
         K::BrokenPipe | K::UnexpectedEof => "the server closed the connection".to_owned(),
         K::TimedOut => "the connection timed out".to_owned(),
-        _ => {
-            let words = error.to_string();
-            lower_first(words.split(" (os error").next().unwrap_or(&words))
-        }
+        _ => words::of_io(error),
     }
 }
 

@@ -206,7 +206,10 @@ impl Judge {
         let Some(file) = self.question.user_files.first() else { return Ok(()) };
         let failed = |why: String| {
             let message = format!("cannot store the host key of {} in {}: {why}", self.server(), file.display());
-            Reason::new(Stage::HostKey, Code::HostKeyUnknown, message)
+            Reason::new(Stage::HostKey, Code::HostKeyUnknown, message).with_hint(
+                "a key that is not stored is not trusted: make room on the disk and that file writable for this user, \
+                 then: alknetctl retry",
+            )
         };
         let text =
             PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;

@@ -5,13 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use alknet_proto::{Code, Reason, Stage};
+use alknet_proto::{Code, Reason, Stage, words};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-use super::failure::{io_words, lower_first, place};
+use super::failure::{io_words, place};
 
 /// For the lookup and the TCP connection together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -70,11 +70,7 @@ async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Reason> {
             }
             if addresses.is_empty() { Err(failed("it has no address")) } else { Ok(addresses) }
         }
-        Err(error) => {
-            let words = error.to_string();
-            let why = words.strip_prefix("failed to lookup address information: ").unwrap_or(&words);
-            Err(failed(&lower_first(why)))
-        }
+        Err(error) => Err(failed(&words::of_io(&error))),
     }
 }
 

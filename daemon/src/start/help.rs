@@ -1,4 +1,15 @@
-//! What `alknetd --help` says where the systems differ.
+//! What `alknetd` says of its command line: its help where the systems differ, and why it cannot be one.
+
+use alknet_proto::{Code, Fault, words};
+
+/// A command line that cannot be, as one line and what to do.
+pub(super) fn impossible(error: &clap::Error) -> Fault {
+    let rendered = error.render().to_string();
+    let text = rendered.strip_prefix("error: ").unwrap_or(&rendered);
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    Fault::new(Code::InvalidSpec, words::with_short_quotes(&lines.join(" ")))
+        .with_hint("`alknetd --help` says what it takes")
+}
 
 /// The form of a help text with its default, which depends on the system.
 macro_rules! with_default {

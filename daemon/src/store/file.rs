@@ -14,7 +14,7 @@ const VERSION: u32 = 1;
 const BESIDE_PREFIX: &str = ".rules-";
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `version`, `next_id` and `rules`")]
 struct RulesFile {
     version: u32,
     next_id: u32,
@@ -23,6 +23,7 @@ struct RulesFile {
 
 /// Read first and alone, so that a newer file is named as one instead of as a broken one.
 #[derive(Deserialize)]
+#[serde(expecting = "an object with `version`, `next_id` and `rules`")]
 struct VersionOnly {
     version: u32,
 }
@@ -50,13 +51,20 @@ impl From<serde_json::Error> for Problem {
     fn from(error: serde_json::Error) -> Self {
         let text = error.to_string();
         // serde_json says the place itself; it is said in front here.
-        let message = text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned();
+        let message = match error.is_eof() {
+            true => "it ends too early".to_owned(),
+            false => text.rsplit_once(" at line ").map_or(text.as_str(), |(message, _)| message).to_owned(),
+        };
         let hint = "mend that line, or move the file away to start without rules; nothing was changed";
         Problem { line: (0 < error.line()).then(|| error.line()), message, hint }
     }
 }
 
 pub(super) fn parse(text: &str) -> Result<SavedRules, Problem> {
+    if text.trim().is_empty() {
+        let hint = "move the file away to start without rules; nothing was changed";
+        return Err(Problem { line: None, message: "it is empty".to_owned(), hint });
+    }
     let VersionOnly { version } = serde_json::from_str(text)?;
     if VERSION < version {
         let message = format!("a newer alknetd wrote it (version {version}, this one reads {VERSION})");
@@ -166,7 +174,11 @@ mod tests {
     #[test]
     fn a_problem_names_file_line_and_what_to_do() {
         for (text, expected) in [
-            ("", "/r/rules.json:1: EOF while parsing a value"),
+            ("", "/r/rules.json: it is empty"),
+            ("{\"version\"", "/r/rules.json:1: it ends too early"),
+            ("[]", "/r/rules.json:1: invalid length 0, expected an object with `version`, `next_id` and `rules`"),
+            ("{\"version\":1,\"next_id\":1,\"rules\":[[]]}", "invalid length 0, expected a rule"),
+            ("{\"version\":1,\"next_id\":1,\"rules\":[7]}", "invalid type: integer `7`, expected a rule"),
             ("{\n\"version\": 1,\n\"next_id\": x}", "/r/rules.json:3: expected value"),
             ("{\"version\": 2, \"later\": 1}", "/r/rules.json: a newer alknetd wrote it (version 2, this one reads 1)"),
             ("{\"version\": 1,\n\"next_id\": 1,\n\"rules\": [],\n\"more\": 1}", "/r/rules.json:4: unknown field"),

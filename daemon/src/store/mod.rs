@@ -5,8 +5,10 @@ mod file;
 use std::path::{Path, PathBuf};
 
 use alknet_core::{Event, SavedRules};
-use alknet_proto::{Code, Fault, Reason, Stage};
+use alknet_proto::{Code, Fault, Reason, Stage, words};
 use tokio::sync::{mpsc, watch};
+
+use crate::text_file;
 
 /// The rules file in the state directory; where it is a link, what it leads to.
 pub fn path_in(state_dir: &Path) -> PathBuf {
@@ -20,12 +22,14 @@ pub fn path_in(state_dir: &Path) -> PathBuf {
 /// `invalid_rules` with file and line, when the file is not what this version writes or an older one wrote.
 /// It is left as it is.
 pub fn load(path: &Path) -> Result<SavedRules, Fault> {
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(SavedRules::default()),
-        Err(error) => {
-            let fault = Fault::new(Code::InvalidRules, format!("cannot read the rules in {}: {error}", path.display()));
-            return Err(fault.at(Stage::LocalIo).with_hint("make the file readable for this user, or move it away"));
+    let text = match text_file::read(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Ok(SavedRules::default()),
+        Err(why) => {
+            let fault = Fault::new(Code::InvalidRules, format!("cannot read the rules in {}: {why}", path.display()));
+            return Err(fault
+                .at(Stage::LocalIo)
+                .with_hint("make it a file that this user can read, or move it away to start without rules"));
         }
     };
     file::sweep(path);
@@ -44,10 +48,14 @@ pub async fn run(path: PathBuf, mut rules: watch::Receiver<Option<SavedRules>>, 
         let event = match written {
             Ok(Ok(())) => Event::Saved { revision },
             Ok(Err(error)) => {
+                let error = words::of_io(&error);
                 tracing::warn!(path = %path.display(), %error, "rules not saved");
-                Event::NotSaved { revision, reason: not_saved(&path, &error.to_string()) }
+                Event::NotSaved { revision, reason: not_saved(&path, &error) }
             }
-            Err(panic) => Event::NotSaved { revision, reason: not_saved(&path, &panic.to_string()) },
+            Err(panic) => {
+                tracing::error!(%panic, "saving the rules ended by a defect");
+                Event::NotSaved { revision, reason: not_saved(&path, "a defect of alknetd") }
+            }
         };
         // Nobody listens while the daemon ends; the rules are on disk all the same.
         let _ = inbox.send(event).await;

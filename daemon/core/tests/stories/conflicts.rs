@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use alknet_core::{Action, Call, ClientId, Event, Model, Moment};
-use alknet_proto::{ForwardSpec, Forwarding, Operation, RequestId};
+use alknet_proto::{Code, ForwardSpec, Forwarding, Operation, Reason, RequestId, Stage};
 
 use crate::script::check;
 
@@ -32,17 +32,6 @@ fn a_local_port_is_held_once_over_all_destinations() {
          2s add db -L 8080:db:80 db: reply address_in_use
          2s add socks -D 8080 db: reply address_in_use
          3s add db -L 8081:db:80 db and socks -D 8081 prod: reply address_in_use",
-    );
-}
-
-#[test]
-fn a_wider_address_is_another_one() {
-    check(
-        "0s add web -L 8080:localhost:80 prod: listen web
-         0s bound web: save [web]
-         0s saved: web is new, connect prod #2, reply added web starting
-         1s connected prod: web is active
-         2s add all -L *:8080:db:80 db: listen all",
     );
 }
 
@@ -209,4 +198,57 @@ fn a_wide_address_of_a_server_is_said_before_the_server_is_there() {
          0s saved: back is new, in is new, connect prod #1, reply added back starting and in starting \
          (port 9000 on every address of prod is open to other machines, where its GatewayPorts allows it)",
     );
+}
+
+#[test]
+fn a_wide_address_takes_its_port_from_every_narrow_one() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s add wide -L *:8080:localhost:80 prod: reply address_in_use
+         2s add six -L [::1]:8080:localhost:80 prod: listen six
+         2s bound six: save [web six]
+         2s saved: six is new, reply added six starting
+         3s add both -D localhost:8080 prod: reply address_in_use
+         4s add one -D *:9000 prod and two -D 0.0.0.0:9000 prod: reply address_in_use",
+    );
+}
+
+#[test]
+fn a_port_that_another_rule_holds_is_refused_with_the_name_of_that_rule() {
+    let mut model = Model::new();
+    let now = Moment { steady: Instant::now(), wall: jiff::Timestamp::UNIX_EPOCH };
+    let call = |request| Call { client: ClientId(1), request: RequestId(request) };
+    let timeout = Duration::from_secs(30);
+    let add = |request, name: &str, spec: &str, stopped| {
+        let forwarding = Forwarding::parse_dynamic(spec).unwrap();
+        let spec =
+            ForwardSpec { name: name.parse().ok(), stopped, ..ForwardSpec::new("prod".parse().unwrap(), forwarding) };
+        Event::Requested { call: call(request), operation: Operation::AddForwards(vec![spec]), timeout }
+    };
+    let listening = |actions: &[Action]| {
+        let mut listens = actions.iter().filter_map(|action| match action {
+            Action::Listen(listen) => Some((listen.forward, listen.epoch)),
+            _ => None,
+        });
+        listens.next().unwrap()
+    };
+    let (web, epoch) = listening(&model.step(add(1, "web", "8080", false), now, 0.5));
+    model.step(Event::ListenerBound { forward: web, epoch, port: Some(8080), notices: Vec::new() }, now, 0.5);
+    model.step(Event::Saved { revision: 9 }, now, 0.5);
+    model.step(add(3, "later", "*:8080", true), now, 0.5);
+    model.step(Event::Saved { revision: 9 }, now, 0.5);
+    let start = Operation::StartForwards(vec!["later".parse().unwrap()]);
+    let asked = Event::Requested { call: call(5), operation: start, timeout };
+    let (later, epoch) = listening(&model.step(asked, now, 0.5));
+
+    let reason = Reason::new(Stage::Bind, Code::AddressInUse, "port 8080 is already used by another rule");
+    let actions = model.step(Event::ListenerRefused { forward: later, epoch, reason }, now, 0.5);
+
+    let refusals = actions.iter().filter_map(|action| match action {
+        Action::Reply { result: Err(fault), .. } => Some(fault.message.as_str()),
+        _ => None,
+    });
+    assert_eq!(refusals.collect::<Vec<_>>(), ["*:8080 is already used by the forward `web`"]);
 }

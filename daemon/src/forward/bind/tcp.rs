@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use alknet_proto::{BindAddress, Code, Reason, Stage};
+use alknet_proto::{BindAddress, Code, Reason, Stage, words};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
@@ -22,15 +22,15 @@ const V4_ANY: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const V6_ANY: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 pub(super) async fn bind(address: &BindAddress, port: u16, earlier_port: Option<u16>) -> Result<Bound, Reason> {
-    let ips = ips(address).await?;
+    let addresses = addresses(address).await?;
     let as_before = match earlier_port {
-        Some(earlier_port) if port == 0 => listen(&ips, earlier_port).ok(),
+        Some(earlier_port) if port == 0 => listen(&addresses, earlier_port).ok(),
         Some(_) | None => None,
     };
     let listened = match as_before {
         Some(sockets) => Ok(sockets),
-        None if port == 0 => listen_anywhere(&ips),
-        None => listen(&ips, port),
+        None if port == 0 => listen_anywhere(&addresses),
+        None => listen(&addresses, port),
     };
     match listened {
         Ok(sockets) => sockets.into_bound(address),
@@ -38,50 +38,60 @@ pub(super) async fn bind(address: &BindAddress, port: u16, earlier_port: Option<
     }
 }
 
-/// What a bind address stands for. Only a name other than `localhost` is looked up.
-async fn ips(address: &BindAddress) -> Result<Vec<IpAddr>, Reason> {
+/// What a bind address stands for, with port 0. Only a name other than `localhost` is looked up, and an address with
+/// a zone, such as `fe80::1%eth0`: the number of the zone belongs to the address.
+async fn addresses(address: &BindAddress) -> Result<Vec<SocketAddr>, Reason> {
     let name = address.as_str();
+    let plain = |ips: &[IpAddr]| Ok(ips.iter().map(|ip| SocketAddr::new(*ip, 0)).collect());
     match name {
-        "localhost" => return Ok(vec![V4_LOOPBACK, V6_LOOPBACK]),
-        alknet_proto::forwarding::WILDCARD => return Ok(vec![V4_ANY, V6_ANY]),
+        "localhost" => return plain(&[V4_LOOPBACK, V6_LOOPBACK]),
+        alknet_proto::forwarding::WILDCARD => return plain(&[V4_ANY, V6_ANY]),
         _ => {}
     }
     if let Ok(ip) = name.parse() {
-        return Ok(vec![ip]);
+        return plain(&[ip]);
     }
     let refuse = |code, why: &str| {
         let message = format!("the bind address {name} cannot be looked up: {why}");
         Err(Reason::new(Stage::Bind, code, message).with_hint("use an address of this machine, localhost or *"))
     };
-    let mut ips: Vec<IpAddr> = match tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, 0))).await {
+    let looked_up = tokio::time::timeout(LOOKUP_TIMEOUT, tokio::net::lookup_host((name, 0))).await;
+    let mut addresses: Vec<SocketAddr> = match looked_up {
         Err(_) => return refuse(Code::TimedOut, "there was no answer within 10 s"),
-        Ok(Err(error)) => return refuse(Code::NameNotResolved, &error.to_string()),
-        Ok(Ok(found)) => found.map(|address| address.ip()).collect(),
+        Ok(Err(error)) => return refuse(Code::NameNotResolved, &words::of_io(&error)),
+        Ok(Ok(found)) => found.collect(),
     };
-    ips.sort_unstable();
-    ips.dedup();
-    if ips.is_empty() { refuse(Code::NameNotResolved, "it has no address") } else { Ok(ips) }
+    addresses.sort_unstable();
+    addresses.dedup();
+    if addresses.is_empty() { refuse(Code::NameNotResolved, "it has no address") } else { Ok(addresses) }
+}
+
+/// `127.0.0.1`, or `fe80::1%2` with the number of its zone.
+fn shown(address: &SocketAddr) -> String {
+    match address {
+        SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+        SocketAddr::V6(_) | SocketAddr::V4(_) => address.ip().to_string(),
+    }
 }
 
 /// Sockets that listen, and the addresses that are not on this machine.
 struct Sockets {
-    listening: Vec<(IpAddr, Socket)>,
-    missing: Vec<(IpAddr, io::Error)>,
+    listening: Vec<(SocketAddr, Socket)>,
+    missing: Vec<(SocketAddr, io::Error)>,
     port: u16,
 }
 
 /// Which address could not be listened at, and why.
 struct Refused {
-    ip: IpAddr,
-    port: u16,
+    address: SocketAddr,
     error: io::Error,
 }
 
 /// The same free port on every address.
-fn listen_anywhere(ips: &[IpAddr]) -> Result<Sockets, Refused> {
+fn listen_anywhere(addresses: &[SocketAddr]) -> Result<Sockets, Refused> {
     let mut n_tries = 1;
     loop {
-        match listen(ips, 0) {
+        match listen(addresses, 0) {
             // The port that is free on one address was taken on another one.
             Err(refused) if is_taken(&refused.error) && n_tries < FREE_PORT_TRIES => n_tries += 1,
             listened => return listened,
@@ -90,10 +100,10 @@ fn listen_anywhere(ips: &[IpAddr]) -> Result<Sockets, Refused> {
 }
 
 /// All addresses or none, except those that this machine does not have while it has another one.
-fn listen(ips: &[IpAddr], port: u16) -> Result<Sockets, Refused> {
+fn listen(addresses: &[SocketAddr], port: u16) -> Result<Sockets, Refused> {
     let mut sockets = Sockets { listening: Vec::new(), missing: Vec::new(), port };
-    for &ip in ips {
-        let address = SocketAddr::new(ip, sockets.port);
+    for mut address in addresses.iter().copied() {
+        address.set_port(sockets.port);
         let listened = listen_at(address).and_then(|socket| {
             let bound = socket.local_addr()?.as_socket();
             Ok((socket, bound.map_or(address.port(), |bound| bound.port())))
@@ -101,14 +111,14 @@ fn listen(ips: &[IpAddr], port: u16) -> Result<Sockets, Refused> {
         match listened {
             Ok((socket, port)) => {
                 sockets.port = port;
-                sockets.listening.push((ip, socket));
+                sockets.listening.push((address, socket));
             }
-            Err(error) if is_missing(&error) => sockets.missing.push((ip, error)),
-            Err(error) => return Err(Refused { ip, port: address.port(), error }),
+            Err(error) if is_missing(&error) => sockets.missing.push((address, error)),
+            Err(error) => return Err(Refused { address, error }),
         }
     }
     match (sockets.listening.is_empty(), sockets.missing.pop()) {
-        (true, Some((ip, error))) => Err(Refused { ip, port, error }),
+        (true, Some((address, error))) => Err(Refused { address, error }),
         (_, missing) => {
             sockets.missing.extend(missing);
             Ok(sockets)
@@ -150,18 +160,20 @@ impl Sockets {
     fn into_bound(self, address: &BindAddress) -> Result<Bound, Reason> {
         let port = self.port;
         let mut notices = Vec::new();
-        for (ip, error) in &self.missing {
-            notices.push(format!("{} listens without {ip}: {error}", address.as_str()));
+        for (missing, error) in &self.missing {
+            let (missing, why) = (shown(missing), words::of_io(error));
+            notices.push(format!("{} listens without {missing}: {why}", address.as_str()));
         }
+        let is_wide = |address: &SocketAddr| !address.ip().is_loopback();
         let wide: Vec<String> =
-            self.listening.iter().filter(|(ip, _)| !ip.is_loopback()).map(|(ip, _)| ip.to_string()).collect();
+            self.listening.iter().map(|(address, _)| address).filter(|a| is_wide(a)).map(shown).collect();
         if !wide.is_empty() {
             notices.push(format!("port {port} on {} is open to other machines", wide.join(" and ")));
         }
         let mut sockets = Vec::new();
-        for (ip, socket) in self.listening {
+        for (address, socket) in self.listening {
             let listener =
-                TcpListener::from_std(socket.into()).map_err(|error| other_reason(&Refused { ip, port, error }))?;
+                TcpListener::from_std(socket.into()).map_err(|error| other_reason(&Refused { address, error }))?;
             sockets.push(Listening::Tcp(listener));
         }
         Ok(Bound { sockets, port: Some(port), notices })
@@ -170,15 +182,16 @@ impl Sockets {
 
 impl Refused {
     async fn reason(self) -> Reason {
-        let Refused { ip, port, error } = &self;
+        let Refused { address, error } = &self;
+        let (ip, port) = (shown(address), address.port());
         match error.kind() {
             io::ErrorKind::AddrInUse => {
-                let owner = owner(*port).await;
+                let owner = owner(port).await;
                 let message = format!("port {port} on {ip} is already used by {owner}");
                 Reason::new(Stage::Bind, Code::AddressInUse, message)
                     .with_hint("choose another port, or stop the program that listens there")
             }
-            io::ErrorKind::PermissionDenied if *port < FIRST_UNPRIVILEGED_PORT => {
+            io::ErrorKind::PermissionDenied if port < FIRST_UNPRIVILEGED_PORT => {
                 let message = format!("port {port} on {ip} is below 1024, which the system refuses to this user");
                 Reason::new(Stage::Bind, Code::PermissionDenied, message).with_hint("choose a port from 1024 on")
             }
@@ -196,8 +209,11 @@ impl Refused {
     }
 }
 
-fn other_reason(Refused { ip, port, error }: &Refused) -> Reason {
-    Reason::new(Stage::Bind, Code::AddressNotAvailable, format!("port {port} on {ip} cannot be listened at: {error}"))
+fn other_reason(Refused { address, error }: &Refused) -> Reason {
+    let (ip, port) = (shown(address), address.port());
+    let message = format!("port {port} on {ip} cannot be listened at: {}", words::of_io(error));
+    Reason::new(Stage::Bind, Code::AddressNotAvailable, message)
+        .with_hint("use an address of this machine, localhost or *, or another port")
 }
 
 /// Who listens at a port, as far as the system shows it.

@@ -72,6 +72,27 @@ async fn a_wide_address_is_said_aloud() {
     assert!(everywhere.notices.iter().any(|notice| notice.ends_with("open to other machines")));
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_address_keeps_its_zone() {
+    if !has_v6() {
+        return;
+    }
+
+    let reason = refused(&tcp_bind("[fe80::7%lo]:0")).await;
+
+    // Without the zone, the system calls it an invalid argument.
+    assert!(reason.message.contains("this machine does not have the address fe80::7%1"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_refused_in_plain_words() {
+    let reason = refused(&tcp_bind("nobody.invalid:0")).await;
+
+    assert!(reason.message.starts_with("the bind address nobody.invalid cannot be looked up: "), "{reason}");
+    assert!(!reason.message.contains("failed to") && !reason.message.contains("os error"), "{reason}");
+}
+
 #[tokio::test]
 async fn an_address_of_another_machine_is_refused() {
     let reason = refused(&tcp_bind("192.0.2.1:0")).await;

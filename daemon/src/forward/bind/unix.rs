@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::task::{Context, Poll};
 
-use alknet_proto::{Code, Reason, Stage};
+use alknet_proto::{Code, Reason, Stage, words};
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::{UnixListener, UnixStream};
 
@@ -110,10 +110,16 @@ fn refused(path: &str, error: &io::Error) -> Reason {
             format!("{path} cannot be made: its directory does not exist"),
             "create the directory first, or choose another path",
         ),
-        io::ErrorKind::InvalidInput => {
-            (Code::InvalidSpec, format!("{path} cannot be the path of a socket: {error}"), "choose a shorter path")
-        }
-        _ => (Code::AddressNotAvailable, format!("{path} cannot be listened at: {error}"), "choose another path"),
+        io::ErrorKind::InvalidInput => (
+            Code::InvalidSpec,
+            format!("{path} cannot be the path of a socket: {}", words::of_io(error)),
+            "choose a shorter path",
+        ),
+        _ => (
+            Code::AddressNotAvailable,
+            format!("{path} cannot be listened at: {}", words::of_io(error)),
+            "choose another path",
+        ),
     };
     Reason::new(Stage::Bind, code, message).with_hint(hint)
 }

@@ -6,7 +6,7 @@ pub(super) mod offer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alknet_proto::{Code, Reason, Stage};
+use alknet_proto::{Code, Reason, Stage, words};
 use russh::client::{AuthResult, Handle};
 use russh::keys::agent::AgentIdentity;
 use russh::keys::agent::client::{AgentClient, AgentStream};
@@ -126,7 +126,11 @@ impl Login<'_> {
         let (mut agent, identities) = match asked.await {
             Ok(Ok(asked)) => asked,
             Ok(Err(error)) => {
-                self.notes.push(format!("the agent at {} cannot be asked: {error}", path.display()));
+                self.notes.push(format!(
+                    "the agent at {} cannot be asked: {}",
+                    path.display(),
+                    words::of_system(&error.to_string())
+                ));
                 return Ok(Answer::NotThisKey);
             }
             Err(_) => {
@@ -197,7 +201,7 @@ impl Login<'_> {
             }
             Err(error) => {
                 // The agent did not sign: a key that was not touched, or a locked agent.
-                self.notes.push(format!("{name} was not signed with: {error}"));
+                self.notes.push(format!("{name} was not signed with: {}", words::of_system(&error)));
                 Ok(Answer::NotThisKey)
             }
         }

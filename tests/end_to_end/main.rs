@@ -5,9 +5,11 @@ mod bad_input;
 mod cli;
 mod control;
 mod data;
+mod drops;
 mod forwards;
 mod json;
 mod life;
+mod on_suspend;
 mod peers;
 mod places;
 mod readme;
@@ -16,6 +18,7 @@ mod rousing;
 mod rules;
 mod service;
 mod sessions;
+mod silence;
 
 use alknet_tests::{Sshd, World};
 

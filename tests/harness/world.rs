@@ -2,6 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
+use std::io::Write;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -73,6 +75,13 @@ impl World {
         self.path("config/alknet/config.toml")
     }
 
+    /// Writes the daemon's configuration.
+    pub fn configure(&self, lines: &str) {
+        let path = self.config_path();
+        fs::create_dir_all(path.parent().expect("it is in a folder")).unwrap();
+        fs::write(path, lines).unwrap();
+    }
+
     /// The control socket.
     pub fn socket(&self) -> PathBuf {
         self.path("run/alknet/alknetd.sock")
@@ -85,11 +94,16 @@ impl World {
 
     /// Adds a Host of the ssh configuration that leads to `port` on this machine; with `host_key`, known_hosts has it.
     pub fn add_host(&self, alias: &str, port: u16, host_key: Option<&PrivateKey>) {
+        self.add_host_at(alias, Ipv4Addr::LOCALHOST, port, host_key);
+    }
+
+    /// As [`World::add_host`], for a server at `ip`.
+    pub fn add_host_at(&self, alias: &str, ip: Ipv4Addr, port: u16, host_key: Option<&PrivateKey>) {
         let user = current_user();
-        self.append_ssh_config(&format!("Host {alias}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n"));
+        self.append_ssh_config(&format!("Host {alias}\n  HostName {ip}\n  Port {port}\n  User {user}\n"));
         if let Some(key) = host_key {
             let mut known = fs::read_to_string(self.ssh_file("known_hosts")).unwrap();
-            known.push_str(&keys::known_hosts_line("127.0.0.1", port, key));
+            known.push_str(&keys::known_hosts_line(&ip.to_string(), port, key));
             process::write_private(&self.ssh_file("known_hosts"), known.as_bytes());
         }
     }
@@ -254,16 +268,33 @@ pub fn is_root() -> bool {
     nix::unistd::getuid().is_root()
 }
 
+/// Whether tests may take their time: `ALKNET_TESTS_LONG` is set.
+pub fn is_long_run() -> bool {
+    std::env::var_os("ALKNET_TESTS_LONG").is_some()
+}
+
 /// Whether a test that takes root can run: where it cannot, it says why and does nothing.
 ///
 /// # Panics
 /// Without root where `ALKNET_TESTS_AS_ROOT` is set: what runs every test must not leave one out by mistake.
 pub fn can_be_root(why: &str) -> bool {
-    if is_root() {
-        return true;
-    }
-    let is_expected = std::env::var_os("ALKNET_TESTS_AS_ROOT").is_some();
-    assert!(!is_expected, "this test takes root: {why}");
-    eprintln!("NOT TESTED, this test takes root: {why}");
+    is_root() || is_left_out(&format!("this test takes root: {why}"))
+}
+
+/// Whether a test that takes `program`, of the Debian package `package`, can run; else as [`can_be_root`].
+pub fn can_run(program: &str, package: &str, why: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path).any(|folder| folder.join(program).exists());
+    is_there || is_left_out(&format!("this test takes {program} (apt-get install {package}): {why}"))
+}
+
+/// Says aloud that a test is left out; a test that passes is not asked what it printed, so it goes around the capture.
+///
+/// # Panics
+/// Where `ALKNET_TESTS_AS_ROOT` is set.
+pub fn is_left_out(message: &str) -> bool {
+    assert!(std::env::var_os("ALKNET_TESTS_AS_ROOT").is_none(), "{message}");
+    let name = std::thread::current().name().unwrap_or_default().to_owned();
+    let _ = writeln!(std::io::stderr(), "NOT TESTED: {name}: {message}");
     false
 }

@@ -164,6 +164,24 @@ pub(crate) enum Command {
         #[arg(value_name = "SHELL")]
         shell: clap_complete::Shell,
     },
+    /// Show what the ssh configuration makes of a destination: every value and where it stands
+    ///
+    /// Says of each directive whether it is honoured, harmlessly ignored or a reason not to connect,
+    /// which hosts are on the way, and which keys would be offered. Needs no forward and no session,
+    /// and connects to nothing.
+    #[command(after_help = "\
+Examples:
+  alknetctl explain prod
+  alknetctl explain me@prod:2222 --compare
+  alknetctl explain prod --json | jq -r '.settings[] | select(.verdict == \"refused\") | .keyword'")]
+    Explain {
+        /// [user@]host[:port], or a Host of the ssh configuration
+        #[arg(value_name = "DESTINATION")]
+        destination: Destination,
+        /// Ask `ssh -G` as well, and show where the two differ
+        #[arg(long)]
+        compare: bool,
+    },
 }
 
 const COMPLETIONS: &str = "\

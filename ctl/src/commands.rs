@@ -3,6 +3,7 @@
 mod add;
 mod change;
 mod daemon;
+mod explain;
 mod list;
 mod overview;
 mod sessions;
@@ -39,6 +40,7 @@ pub(crate) async fn run(command: Command, address: &Address, printer: &mut Print
         Command::Version => daemon::version(address, printer).await,
         Command::Shutdown => daemon::shutdown(address, printer).await,
         Command::Completions { shell } => completions(shell, printer),
+        Command::Explain { destination, compare } => explain::run(destination, compare, address, printer).await,
     }
 }
 

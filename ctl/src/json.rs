@@ -1,12 +1,16 @@
 //! The JSON objects that are this program's own; everything else is a type of the protocol.
 
 use alknet_proto::operation::ForwardRef;
+mod explained;
+
 use alknet_proto::status::{Change, ForwardDetail, Prompt};
 use alknet_proto::{
     Code, DaemonStatus, Fault, ForwardId, ForwardName, ForwardStats, ForwardStatus, SessionStatus, Stage,
 };
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub(crate) use explained::Explained;
 
 /// `{"error":{…}}`: why a command failed.
 #[derive(Serialize)]

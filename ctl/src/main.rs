@@ -3,9 +3,11 @@
 mod args;
 mod client;
 mod commands;
+mod compare;
 mod exit;
 mod goal;
 mod json;
+mod openssh;
 mod printer;
 mod render;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod detail;
 mod events;
+mod explanation;
 mod forwards;
 mod sessions;
 mod status;
@@ -14,6 +15,7 @@ use jiff::tz::TimeZone;
 
 pub(crate) use detail::detail;
 pub(crate) use events::{counted, event};
+pub(crate) use explanation::{comparison, explanation, place};
 pub(crate) use forwards::{added, forwards};
 pub(crate) use sessions::sessions;
 pub(crate) use status::status;

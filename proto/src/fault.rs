@@ -216,8 +216,7 @@ const MAX_MESSAGE_BYTES: usize = 600;
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len().min(MAX_MESSAGE_BYTES));
     for c in text.trim().chars() {
-        let is_bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        let shown = if c.is_control() || is_bidi || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c };
+        let shown = harmless(c);
         if MAX_MESSAGE_BYTES < line.len() + shown.len_utf8() + '…'.len_utf8() {
             line.push('…');
             break;
@@ -225,6 +224,12 @@ pub fn one_line(text: &str) -> String {
         line.push(shown);
     }
     line
+}
+
+/// The character, or a space where a terminal would act upon it.
+pub fn harmless(c: char) -> char {
+    let is_bidi = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if c.is_control() || is_bidi || c == '\u{2028}' || c == '\u{2029}' { ' ' } else { c }
 }
 
 #[cfg(test)]

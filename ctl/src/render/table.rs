@@ -1,6 +1,6 @@
 //! Columns that line up, whatever their cells are styled like.
 
-use alknet_proto::fault::one_line;
+use alknet_proto::fault::{harmless, one_line};
 use anstyle::Style;
 use unicode_width::UnicodeWidthStr;
 
@@ -21,6 +21,11 @@ impl Cell {
     /// A text, on the left. What a server or a file may have written into it is made harmless.
     pub(super) fn text(text: impl AsRef<str>) -> Self {
         Cell { text: one_line(text.as_ref()), style: Style::new(), is_number: false }
+    }
+
+    /// A text of any length, for the last column.
+    pub(super) fn long(text: impl AsRef<str>) -> Self {
+        Cell { text: text.as_ref().trim().chars().map(harmless).collect(), ..Cell::text("") }
     }
 
     /// A number, on the right.
@@ -60,10 +65,28 @@ pub(super) fn table(header: &[&str], rows: &[Row]) -> String {
         .zip(&numbers)
         .map(|(name, is_number)| Cell { text: (*name).to_owned(), style: DIM, is_number: *is_number })
         .collect();
-    let mut text = line(&names, &widths);
+    let head = line(&names, &widths);
+    head + &body(rows, &widths)
+}
+
+/// The rows alone, their last column as wide as it may be.
+pub(super) fn table_without_header(rows: &[Row]) -> String {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        let Row::Cells(cells) = row else { continue };
+        widths.resize(widths.len().max(cells.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(cells) {
+            *width = (*width).max(cell.text.width());
+        }
+    }
+    body(rows, &widths)
+}
+
+fn body(rows: &[Row], widths: &[usize]) -> String {
+    let mut text = String::new();
     for row in rows {
         match row {
-            Row::Cells(cells) => text.push_str(&line(cells, &widths)),
+            Row::Cells(cells) => text.push_str(&line(cells, widths)),
             Row::Remark(remark) => text.push_str(&format!("  {}\n", painted(DIM, &one_line(remark)))),
         }
     }

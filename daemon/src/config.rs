@@ -7,6 +7,7 @@ use alknet_proto::{Code, Fault, Stage};
 use serde::Deserialize;
 
 use crate::logging::{Format, Level};
+use crate::ssh::SshOptions;
 use crate::text_file;
 
 /// What the file may say; each setting has a default, so that the file may be missing.
@@ -23,6 +24,10 @@ pub struct Config {
     keepalive_interval_seconds: Option<u64>,
     /// How many such questions may stay unanswered. Default 3.
     keepalive_count: Option<u32>,
+    /// Whether the commands of `Match exec` in the ssh configuration may be run. Default false.
+    match_exec: bool,
+    /// Lines as in ssh's configuration, for every destination; they come before ssh's files. Default none.
+    ssh_options: Vec<String>,
 }
 
 /// The longest time that a setting may be, so that sums of them make sense.
@@ -87,6 +92,14 @@ impl Config {
     /// How many such questions may stay unanswered.
     pub fn keepalive_count(&self) -> u32 {
         self.keepalive_count.unwrap_or(3)
+    }
+
+    /// What comes before ssh's own configuration, a keepalive that is set here included.
+    pub fn ssh_options(&self) -> SshOptions {
+        let interval = self.keepalive_interval_seconds.map(|seconds| format!("ServerAliveInterval {seconds}"));
+        let count = self.keepalive_count.map(|count| format!("ServerAliveCountMax {count}"));
+        let lines = self.ssh_options.iter().cloned().chain(interval).chain(count).collect();
+        SshOptions { lines, may_run_match_exec: self.match_exec }
     }
 }
 

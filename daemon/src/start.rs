@@ -232,7 +232,12 @@ impl Start<'_> {
 }
 
 fn with_config(settings: Settings, config: &Config) -> Settings {
-    Settings { keepalive_interval: config.keepalive_interval(), keepalive_count: config.keepalive_count(), ..settings }
+    Settings {
+        keepalive_interval: config.keepalive_interval(),
+        keepalive_count: config.keepalive_count(),
+        ssh_options: config.ssh_options(),
+        ..settings
+    }
 }
 
 /// Beside the socket. A pipe has no place beside it: its lock is in the folder that the system has for this user's

@@ -19,9 +19,9 @@ use super::handshake::shake_hands;
 use super::host_key::{Judge, Question};
 use super::link::Link;
 use super::prompt::Prompt;
-use super::session::Session;
+use super::session::{Keepalive, Session};
 use super::settings::Settings;
-use super::{auth, transport};
+use super::{auth, notices, transport};
 
 /// How long a goodbye may take before the connection is cut.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -57,7 +57,7 @@ impl Attempt {
     /// Reports `Connected` at most once and then `Lost` exactly once, with code `disconnected` when it was
     /// cancelled. By then the link is taken away and every relay on it was told. A panic counts as a loss.
     pub async fn run(self) {
-        let session = Arc::new(Session::new(self.settings.silence()));
+        let session = Arc::new(Session::default());
         let cut = CancellationToken::new();
         let (destination, epoch) = (self.destination.clone(), self.epoch);
         let (links, inbox) = (self.link.clone(), self.inbox.clone());
@@ -107,20 +107,14 @@ impl Attempt {
 
     async fn connect(&self, session: &Arc<Session>, cut: &CancellationToken) -> Result<(Arc<Link>, Peer), Reason> {
         let server = self.resolve().await?;
+        notices::say(&self.destination, &server.notices);
+        session.keep_alive(server.keepalive);
         let name = place(&server.host, server.port);
-        let question = Question {
-            host: server.host.clone(),
-            port: server.port,
-            user_files: server.user_known_hosts.clone(),
-            global_files: server.global_known_hosts.clone(),
-            accept_new: server.accept_new || self.accept_new,
-        };
+        let question = Question::of(&server, self.accept_new);
         let judge = unblocked(move || Judge::read(question)).await?;
-        let connect_timeout = server.connect_timeout.unwrap_or(transport::CONNECT_TIMEOUT);
-        let silence = self.settings.silence();
-        let (stream, address) = transport::connect(&server.host, server.port, connect_timeout, silence).await?;
+        let (stream, address) = transport::connect(&server).await?;
         let mut handle =
-            shake_hands(Prompt(stream), &name, judge.clone(), session, cut.clone(), &self.settings).await?;
+            shake_hands(Prompt(stream), &name, judge.clone(), session, cut.clone(), &server.offered).await?;
         if let Some(key) = judge.first_key() {
             unblocked(move || judge.store(&key)).await?;
         }
@@ -137,7 +131,7 @@ impl Attempt {
     /// Measures the round trip now and then. Returns when the server stopped answering: russh's own keepalive
     /// does not notice that while its loop is busy with a channel that nobody reads or a socket that is full.
     async fn keep_asking(&self, link: &Link) -> Reason {
-        let (interval, count) = (self.settings.keepalive_interval, self.settings.keepalive_count);
+        let Keepalive { interval, count } = link.session.keepalive();
         if interval.is_zero() {
             return std::future::pending().await;
         }

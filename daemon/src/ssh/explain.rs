@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use alknet_proto::explain::{FoundForward, Hop, Setting, Source, Taken};
+use alknet_proto::explain::{FoundForward, Setting, Taken};
 use alknet_proto::fault::one_line;
 use alknet_proto::operation::PAGE;
 use alknet_proto::{Code, Destination, Explanation, Fault, Forwarding, Reason};
@@ -26,26 +26,11 @@ where
         Ok((explained, files))
     })
     .await?;
-    let (keys, notices) = offer::offered(&explained.server, files).await;
-    let hops = hops(&destination, &explained);
+    let (keys, mut notices) = offer::offered(&explained.server, files).await;
+    notices.extend(explained.server.notices);
+    let hops = explained.hops;
     let files = explained.files.iter().map(|path| path.display().to_string()).collect();
     Ok(Explanation { destination, settings: explained.settings, hops, keys, files, notices })
-}
-
-fn hops(destination: &Destination, explained: &config::Explained) -> Vec<Hop> {
-    let server = &explained.server;
-    let named = explained.settings.iter().find(|setting| setting.keyword == "HostName");
-    vec![Hop {
-        name: destination.host.clone(),
-        user: server.user.clone(),
-        host: server.host.clone(),
-        port: server.port,
-        command: None,
-        source: named.map_or(Source::Destination, |setting| match setting.source {
-            Source::Default => Source::Destination,
-            _ => setting.source.clone(),
-        }),
-    }]
 }
 
 /// One page of the forwards that the configuration asks for, and whether there are more; without `destinations` those

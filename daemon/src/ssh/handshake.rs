@@ -10,11 +10,11 @@ use russh::{Error, Limits, Preferred, SshId, cipher, compression, kex, mac};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
+use super::config::Offered;
 use super::failure;
 use super::handler::{Handler, HandlerError};
 use super::host_key::Judge;
-use super::session::Session;
-use super::settings::Settings;
+use super::session::{Keepalive, Session};
 use super::wire::{Greeting, Wire};
 
 /// For the banner and the key exchange together.
@@ -38,35 +38,8 @@ const NEVER: Limits = Limits {
     rekey_time_limit: Duration::from_secs(100 * 365 * 24 * 3600),
 };
 
-/// Post-quantum first, then the curves; no SHA-1, no group below 2048 bits.
-const KEXES: &[kex::Name] = &[
-    kex::MLKEM768X25519_SHA256,
-    kex::CURVE25519,
-    kex::CURVE25519_PRE_RFC_8731,
-    kex::ECDH_SHA2_NISTP256,
-    kex::ECDH_SHA2_NISTP384,
-    kex::ECDH_SHA2_NISTP521,
-    kex::DH_GEX_SHA256,
-    kex::DH_G16_SHA512,
-    kex::DH_G18_SHA512,
-    kex::DH_G17_SHA512,
-    kex::DH_G15_SHA512,
-    kex::DH_G14_SHA256,
-    kex::EXTENSION_SUPPORT_AS_CLIENT,
-    kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT,
-];
-
-/// The fastest first where the processor has AES, which is everywhere that matters.
-const CIPHERS: &[cipher::Name] = &[
-    cipher::AES_128_GCM,
-    cipher::AES_256_GCM,
-    cipher::CHACHA20_POLY1305,
-    cipher::AES_128_CTR,
-    cipher::AES_192_CTR,
-    cipher::AES_256_CTR,
-];
-
-const MACS: &[mac::Name] = &[mac::HMAC_SHA256_ETM, mac::HMAC_SHA512_ETM, mac::HMAC_SHA256, mac::HMAC_SHA512];
+/// What both sides say besides, where a key exchange is named.
+const EXTENSIONS: [kex::Name; 2] = [kex::EXTENSION_SUPPORT_AS_CLIENT, kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT];
 
 /// Speaks SSH on `stream` until the server has proved who it is. `cut` ends the session whatever it does.
 ///
@@ -79,13 +52,14 @@ pub(super) async fn shake_hands<S>(
     judge: Judge,
     session: &Arc<Session>,
     cut: CancellationToken,
-    settings: &Settings,
+    offered: &Offered,
 ) -> Result<Handle<Handler>, Reason>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let config = Arc::new(config(&judge, settings));
-    let handler = Handler::new(session.clone(), judge, settings.silence());
+    let keepalive = session.keepalive();
+    let config = Arc::new(config(&judge, offered, keepalive));
+    let handler = Handler::new(session.clone(), judge, keepalive.silence());
     let (wire, greeting) = Wire::new(stream, session.clone(), cut);
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, russh::client::connect_stream(config, wire, handler)).await {
         Ok(Ok(handle)) => Ok(handle),
@@ -95,7 +69,11 @@ where
     }
 }
 
-fn config(judge: &Judge, settings: &Settings) -> Config {
+fn config(judge: &Judge, offered: &Offered, keepalive: Keepalive) -> Config {
+    // Every name that can be offered is one that the library knows; a test of the list holds it to that.
+    let kexes = offered.kexes.iter().filter_map(|name| kex::Name::try_from(*name).ok()).chain(EXTENSIONS);
+    let ciphers = offered.ciphers.iter().filter_map(|name| cipher::Name::try_from(*name).ok());
+    let macs = offered.macs.iter().filter_map(|name| mac::Name::try_from(*name).ok());
     Config {
         client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-alknet_", env!("CARGO_PKG_VERSION")))),
         limits: NEVER,
@@ -103,17 +81,17 @@ fn config(judge: &Judge, settings: &Settings) -> Config {
         maximum_packet_size: PACKET_BYTES,
         channel_buffer_size: CHANNEL_MESSAGES,
         preferred: Preferred {
-            kex: Cow::Borrowed(KEXES),
+            kex: kexes.collect(),
             key: Cow::Owned(judge.preferred_kinds()),
             host_key_certificates: Cow::Owned(judge.certificate_kinds()),
-            cipher: Cow::Borrowed(CIPHERS),
-            mac: Cow::Borrowed(MACS),
+            cipher: ciphers.collect(),
+            mac: macs.collect(),
             compression: Cow::Borrowed(&[compression::NONE]),
         },
         // Beside the keepalives, because those stand still while russh waits for a full socket.
-        inactivity_timeout: settings.silence(),
-        keepalive_interval: settings.silence().map(|_| settings.keepalive_interval),
-        keepalive_max: settings.keepalive_count as usize,
+        inactivity_timeout: keepalive.silence(),
+        keepalive_interval: keepalive.silence().map(|_| keepalive.interval),
+        keepalive_max: keepalive.count as usize,
         ..Config::default()
     }
 }

@@ -9,9 +9,11 @@ use alknet_proto::{Code, Reason, Stage};
 use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{Algorithm, Certificate, EcdsaCurve, HashAlg, PublicKey, PublicKeyOrCertificate};
 
+use super::config::{Known, Server};
 use super::failure::{io_words, place};
-use super::known_hosts::{KnownHosts, Line, Marker, Named, Spot, name_of};
+use super::known_hosts::{KnownHosts, Line, Marker, Named, Spot, hashed, name_of};
 use super::pattern;
+use super::revoked::RevokedKeys;
 use super::session::locked;
 
 /// The kinds of host keys that are taken, the best first. SHA-1 signatures are none of them.
@@ -24,16 +26,73 @@ const KINDS: [Algorithm; 6] = [
     Algorithm::Rsa { hash: Some(HashAlg::Sha256) },
 ];
 
+/// The kind of key that a name on the wire stands for; `None` for a certificate.
+fn kind_of(name: &str) -> Option<Algorithm> {
+    KINDS.into_iter().find(|kind| kind.as_str() == name)
+}
+
+/// How the name of a kind of certificate ends.
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
+
 /// Which server is asked for, and where its key may be known.
 #[derive(Clone, Debug)]
 pub(super) struct Question {
     pub(super) host: String,
     pub(super) port: u16,
-    /// The first of them gets new keys.
-    pub(super) user_files: Vec<PathBuf>,
-    pub(super) global_files: Vec<PathBuf>,
     /// Trust the key of a server that nothing is known about.
     pub(super) accept_new: bool,
+    pub(super) known: Known,
+    pub(super) min_rsa_bits: u32,
+    /// Kinds of keys to ask for, by their names on the wire.
+    pub(super) kinds: Vec<&'static str>,
+    /// Kinds that are known come first.
+    pub(super) known_first: bool,
+}
+
+impl Question {
+    /// `accept_new`: a rule asks for it, whatever the configuration says.
+    pub(super) fn of(server: &Server, accept_new: bool) -> Question {
+        Question {
+            host: server.host.clone(),
+            port: server.port,
+            accept_new: server.known.accept_new || accept_new,
+            known: server.known.clone(),
+            min_rsa_bits: server.login.min_rsa_bits,
+            kinds: server.offered.host_keys.clone(),
+            known_first: server.offered.known_keys_first,
+        }
+    }
+
+    /// What the configuration comes to where it says nothing, with these files.
+    #[cfg(test)]
+    pub(super) fn plain(
+        host: &str,
+        port: u16,
+        user_files: Vec<PathBuf>,
+        global_files: Vec<PathBuf>,
+        accept_new: bool,
+    ) -> Question {
+        let kinds = super::config::key_algorithms();
+        let known = Known {
+            alias: None,
+            user_files,
+            global_files,
+            revoked: None,
+            accept_new,
+            says_no_checking: false,
+            hashes_names: false,
+            authority_algorithms: kinds.clone(),
+        };
+        Question { host: host.to_owned(), port, accept_new, known, min_rsa_bits: 1024, kinds, known_first: true }
+    }
+
+    /// The name that the server has in known_hosts.
+    fn name(&self) -> String {
+        match &self.known.alias {
+            Some(alias) => alias.clone(),
+            None => name_of(&self.host, self.port),
+        }
+    }
 }
 
 /// Judges the key that a server shows. Everything it needs was read before the handshake.
@@ -41,6 +100,7 @@ pub(super) struct Question {
 pub(super) struct Judge {
     question: Question,
     known: Arc<KnownHosts>,
+    revoked: Arc<RevokedKeys>,
     /// The key of a server that was not known and is trusted from now on; the attempt stores it.
     first_key: Arc<Mutex<Option<PublicKey>>>,
 }
@@ -48,9 +108,17 @@ pub(super) struct Judge {
 impl Judge {
     /// Reads the files. Blocks.
     pub(super) fn read(question: Question) -> Result<Judge, Reason> {
-        let files: Vec<PathBuf> = question.user_files.iter().chain(&question.global_files).cloned().collect();
-        let known = KnownHosts::read(&files, &question.host, question.port)?;
-        Ok(Judge { question, known: Arc::new(known), first_key: Arc::default() })
+        let files: Vec<PathBuf> =
+            question.known.user_files.iter().chain(&question.known.global_files).cloned().collect();
+        let known = match &question.known.alias {
+            Some(alias) => KnownHosts::read_alias(&files, alias)?,
+            None => KnownHosts::read(&files, &question.host, question.port)?,
+        };
+        let revoked = match &question.known.revoked {
+            Some(file) => RevokedKeys::read(file)?,
+            None => RevokedKeys::default(),
+        };
+        Ok(Judge { question, known: Arc::new(known), revoked: Arc::new(revoked), first_key: Arc::default() })
     }
 
     /// The kinds of keys to ask for: those that are known first, so that the server shows one of them.
@@ -64,14 +132,22 @@ impl Judge {
                 (known, kind) => known == *kind,
             })
         };
-        let (mut kinds, others): (Vec<Algorithm>, Vec<Algorithm>) = KINDS.into_iter().partition(is_known);
+        let wanted = self.question.kinds.iter().filter_map(|name| kind_of(name)).collect();
+        if !self.question.known_first {
+            return wanted;
+        }
+        let (mut kinds, others): (Vec<Algorithm>, Vec<Algorithm>) = wanted.into_iter().partition(is_known);
         kinds.extend(others);
         kinds
     }
 
     /// The kinds of certificates to ask for: none, unless somebody is known who may sign them.
     pub(super) fn certificate_kinds(&self) -> Vec<Algorithm> {
-        if self.authorities().next().is_some() { KINDS.to_vec() } else { Vec::new() }
+        if self.authorities().next().is_none() {
+            return Vec::new();
+        }
+        let certified = |name: &&str| kind_of(name.strip_suffix(CERTIFICATE)?);
+        self.question.kinds.iter().filter_map(certified).collect()
     }
 
     /// The key to store before anything else is sent, where the server was not known.
@@ -86,6 +162,7 @@ impl Judge {
     pub(super) fn decide(&self, shown: &PublicKeyOrCertificate) -> Result<(), Reason> {
         let key = shown.public_key();
         self.refuse_revoked(&key, shown.certificate())?;
+        self.refuse_small(&key)?;
         if let Some(certificate) = shown.certificate()
             && let Some(authority) = self.authorities().find(|line| line.key.key_data() == certificate.signature_key())
         {
@@ -124,6 +201,11 @@ impl Judge {
             line.key.key_data() == key.key_data()
                 || certificate.is_some_and(|certificate| line.key.key_data() == certificate.signature_key())
         };
+        if let Some(spot) = self.revoked.spot_of(key, certificate) {
+            let message = format!("{} shows a revoked host key: {spot} revokes {}", self.server(), name_of_key(key));
+            return Err(Reason::new(Stage::HostKey, Code::HostKeyRevoked, message)
+                .with_hint("do not connect; ask who runs the server for its new key"));
+        }
         let Some(line) = self.known.lines.iter().filter(|line| line.marker == Marker::Revoked).find(is_meant) else {
             return Ok(());
         };
@@ -133,10 +215,24 @@ impl Judge {
             .with_hint("do not connect; ask who runs the server for its new key"))
     }
 
+    /// RSA keys below a size can be computed by somebody with patience.
+    fn refuse_small(&self, key: &PublicKey) -> Result<(), Reason> {
+        let Some(bits) = key.key_data().rsa().map(|key| key.key_size()) else { return Ok(()) };
+        if self.question.min_rsa_bits <= bits {
+            return Ok(());
+        }
+        let message = format!(
+            "{} shows an RSA key of {bits} bits; RequiredRSASize asks for {}",
+            self.server(),
+            self.question.min_rsa_bits
+        );
+        Err(Reason::new(Stage::HostKey, Code::HostKeyUnknown, message).with_hint("the server needs a new host key"))
+    }
+
     fn check_certificate(&self, certificate: &Certificate, authority: &Spot) -> Result<(), Reason> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let authority_print = certificate.signature_key().fingerprint(HashAlg::Sha256);
-        let host = self.question.host.to_lowercase();
+        let host = self.question.known.alias.clone().unwrap_or_else(|| self.question.host.to_lowercase());
         let is_for_this_host =
             certificate.valid_principals().iter().any(|name| pattern::matches(&name.to_lowercase(), &host));
         let wrong = if certificate.cert_type() != CertType::Host {
@@ -151,6 +247,8 @@ impl Judge {
             "it has a critical option that is not known"
         } else if certificate.signature().algorithm() == (Algorithm::Rsa { hash: None }) {
             "it is signed with SHA-1"
+        } else if !self.question.known.authority_algorithms.contains(&certificate.signature().algorithm().as_str()) {
+            "it is signed in a way that CASignatureAlgorithms does not allow"
         } else if certificate.validate_at(now, [&authority_print]).is_err() {
             "its signature is wrong"
         } else {
@@ -175,13 +273,13 @@ impl Judge {
         Reason::new(Stage::HostKey, Code::HostKeyChanged, message).with_hint(format!(
             "somebody may be listening in; only if the change is expected, run: ssh-keygen -f '{}' -R '{}'",
             known.spot.file.display(),
-            name_of(&self.question.host, self.question.port)
+            self.question.name()
         ))
     }
 
     fn unknown(&self, key: PublicKey) -> Result<(), Reason> {
         let is_new = self.known.unusable.is_empty();
-        if self.question.accept_new && is_new && !self.question.user_files.is_empty() {
+        if self.question.accept_new && is_new && !self.question.known.user_files.is_empty() {
             locked(&self.first_key).get_or_insert(key);
             return Ok(());
         }
@@ -203,7 +301,7 @@ impl Judge {
     /// # Errors
     /// When the file cannot be written: the key is not trusted then.
     pub(super) fn store(&self, key: &PublicKey) -> Result<(), Reason> {
-        let Some(file) = self.question.user_files.first() else { return Ok(()) };
+        let Some(file) = self.question.known.user_files.first() else { return Ok(()) };
         let failed = |why: String| {
             let message = format!("cannot store the host key of {} in {}: {why}", self.server(), file.display());
             Reason::new(Stage::HostKey, Code::HostKeyUnknown, message).with_hint(
@@ -213,7 +311,9 @@ impl Judge {
         };
         let text =
             PublicKey::new(key.key_data().clone(), "").to_openssh().map_err(|error| failed(error.to_string()))?;
-        let line = format!("{} {}\n", name_of(&self.question.host, self.question.port), text.trim());
+        let name = self.question.name();
+        let name = if self.question.known.hashes_names { hashed(&name) } else { name };
+        let line = format!("{name} {}\n", text.trim());
         append(file, &line).map_err(|error| failed(io_words(&error)))?;
         tracing::info!(server = %self.server(), key = %name_of_key(key), file = %file.display(), "stored a new host key");
         Ok(())

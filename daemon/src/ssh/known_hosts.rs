@@ -81,18 +81,26 @@ impl KnownHosts {
     /// # Errors
     /// When a file is there and cannot be read: then nobody knows what it would have said.
     pub(super) fn read(files: &[PathBuf], host: &str, port: u16) -> Result<KnownHosts, Reason> {
+        let bare = (port != SSH_PORT).then(|| name_of(host, SSH_PORT));
+        KnownHosts::read_names(files, &name_of(host, port), bare.as_deref())
+    }
+
+    /// The same for a server that has a name of its own there.
+    pub(super) fn read_alias(files: &[PathBuf], alias: &str) -> Result<KnownHosts, Reason> {
+        KnownHosts::read_names(files, alias, None)
+    }
+
+    fn read_names(files: &[PathBuf], exact: &str, bare: Option<&str>) -> Result<KnownHosts, Reason> {
         let mut known = KnownHosts::default();
         for file in files {
             if let Some(text) = text_of(file)? {
-                known.add(file, &text, host, port);
+                known.add(file, &text, exact, bare);
             }
         }
         Ok(known)
     }
 
-    fn add(&mut self, file: &Path, text: &[u8], host: &str, port: u16) {
-        let exact = name_of(host, port);
-        let bare = (port != SSH_PORT).then(|| name_of(host, SSH_PORT));
+    fn add(&mut self, file: &Path, text: &[u8], exact: &str, bare: Option<&str>) {
         for (index, line) in text.split(|byte| *byte == b'\n').enumerate() {
             let spot = Spot { file: file.to_owned(), line: index + 1 };
             // A comment may be in any encoding; what else is no text fails by itself.
@@ -105,7 +113,7 @@ impl KnownHosts {
                 self.malformed.push(spot);
                 continue;
             };
-            let named = match fields.names(&exact, bare.as_deref()) {
+            let named = match fields.names(exact, bare) {
                 Ok(Some(named)) => named,
                 Ok(None) => continue,
                 Err(MalformedHash) => {
@@ -204,6 +212,14 @@ impl<'a> Fields<'a> {
 fn leading_string(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     rest.get(..usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
+
+/// The name as a hash, so that the file does not tell which servers somebody knows.
+pub(super) fn hashed(name: &str) -> String {
+    let salt: [u8; 20] = std::array::from_fn(|_| fastrand::u8(..));
+    let mut mac = Hmac::<Sha1>::new_from_slice(&salt).expect("a key of any length is one");
+    mac.update(name.as_bytes());
+    format!("|1|{}|{}", STANDARD.encode(salt), STANDARD.encode(mac.finalize().into_bytes()))
 }
 
 /// Whether `salt|hash` was made of `name`; `None` when it is no hash at all.

@@ -2,6 +2,7 @@
 //!
 //! `attempt` brings a session up and says when it is over; what the rest of the daemon sees of it is a [`Link`].
 
+mod algorithms;
 pub mod attempt;
 mod auth;
 pub mod channel;
@@ -13,12 +14,15 @@ mod handshake;
 mod host_key;
 mod known_hosts;
 pub mod link;
+mod notices;
 mod opening;
 mod pattern;
 mod prompt;
 pub mod remote;
+mod revoked;
 mod session;
 pub mod settings;
+mod source;
 mod transport;
 mod whole_file;
 mod wire;
@@ -28,7 +32,7 @@ pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received
 pub use link::{Link, Links};
 pub use remote::{Incoming, RemoteListener};
 pub use session::HeldUp;
-pub use settings::Settings;
+pub use settings::{Settings, SshOptions};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use alknet_proto::Reason;
@@ -32,8 +32,25 @@ pub(super) struct Session {
     pub(super) last_heard: LastHeard,
     /// Channels that are not read because nobody takes what they brought. russh stands still meanwhile.
     n_held_up: AtomicUsize,
-    /// After so much silence russh ends the session, also when it was itself that did not listen.
-    silence: Option<Duration>,
+    /// Is known once the server is.
+    keepalive: OnceLock<Keepalive>,
+}
+
+/// How a session finds out that its server is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Keepalive {
+    /// How long a server may stay silent before it is asked whether it is there. Zero: it is never asked.
+    pub(super) interval: Duration,
+    /// How many of these questions may stay without an answer.
+    pub(super) count: u32,
+}
+
+impl Keepalive {
+    /// After how much silence a session is given up; `None` when never.
+    pub(super) fn silence(self) -> Option<Duration> {
+        let is_asked = !self.interval.is_zero();
+        is_asked.then(|| self.interval.saturating_mul(self.count.saturating_add(1)))
+    }
 }
 
 /// While it lives, nobody reads one of the session's channels, and the server's silence says nothing.
@@ -45,7 +62,8 @@ const HOLD_UP_LIMIT: Duration = Duration::from_secs(30);
 impl HeldUp {
     /// How long the channel may stay unread: 30 s, less where the keepalive is set to be quicker.
     pub fn limit(&self) -> Duration {
-        self.0.silence.map_or(HOLD_UP_LIMIT, |silence| HOLD_UP_LIMIT.min(silence / 2))
+        let silence = self.0.keepalive.get().and_then(|keepalive| keepalive.silence());
+        silence.map_or(HOLD_UP_LIMIT, |silence| HOLD_UP_LIMIT.min(silence / 2))
     }
 }
 
@@ -89,9 +107,15 @@ pub(super) struct Learned {
 }
 
 impl Session {
-    /// A session that has not begun. `silence` is after how much of it russh gives a server up.
-    pub(super) fn new(silence: Option<Duration>) -> Self {
-        Session { silence, ..Session::default() }
+    /// Says how this session finds out that its server is gone. What was said first stays.
+    pub(super) fn keep_alive(&self, keepalive: Keepalive) {
+        // It is said once, before the handshake.
+        let _ = self.keepalive.set(keepalive);
+    }
+
+    /// How this session finds out that its server is gone; never, as long as nobody said how.
+    pub(super) fn keepalive(&self) -> Keepalive {
+        self.keepalive.get().copied().unwrap_or(Keepalive { interval: Duration::ZERO, count: 0 })
     }
 
     /// Nobody reads one of its channels until the guard is dropped.

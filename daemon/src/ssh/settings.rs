@@ -28,6 +28,17 @@ pub struct Settings {
     pub ssh_config: PathBuf,
     /// The machine's ssh configuration.
     pub global_ssh_config: PathBuf,
+    /// What alknet's own configuration says besides.
+    pub ssh_options: SshOptions,
+}
+
+/// What alknet's own configuration says about ssh's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SshOptions {
+    /// Lines as in ssh's configuration; they come before it.
+    pub lines: Vec<String>,
+    /// The commands of `Match exec` may be run.
+    pub may_run_match_exec: bool,
 }
 
 impl Settings {
@@ -49,6 +60,7 @@ impl Settings {
             user,
             ssh_config: ssh.join("config"),
             global_ssh_config: global.join("ssh_config"),
+            ssh_options: SshOptions::default(),
             home,
         })
     }
@@ -56,12 +68,6 @@ impl Settings {
     /// The folder of the user's keys and known hosts.
     pub(super) fn ssh_folder(&self) -> PathBuf {
         self.home.join(".ssh")
-    }
-
-    /// After how much silence a session is given up; `None` when never.
-    pub(super) fn silence(&self) -> Option<Duration> {
-        let is_asked = !self.keepalive_interval.is_zero();
-        is_asked.then(|| self.keepalive_interval * (self.keepalive_count + 1))
     }
 }
 

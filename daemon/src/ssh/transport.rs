@@ -11,7 +11,9 @@ use futures_util::stream::FuturesUnordered;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
+use super::config::{AddressFamily, Connecting, Server};
 use super::failure::{io_words, place};
+use super::source::Source;
 
 /// For the lookup and the TCP connection together.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,32 +28,67 @@ const MIN_USER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the kernel lets an idle connection be before it probes it; ours is the keepalive of SSH.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// Connects to the server. `silence` is how long data may stay unconfirmed.
+/// Between two attempts of ConnectionAttempts, as in OpenSSH.
+const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+
+/// Connects to the server, as often as its configuration asks for.
 ///
 /// # Errors
 /// Stage `resolve` with `name_not_resolved` or `timed_out`; stage `tcp` with `connection_refused`, `unreachable`
 /// or `timed_out`.
-pub(super) async fn connect(
+pub(super) async fn connect(server: &Server) -> Result<(TcpStream, SocketAddr), Reason> {
+    let mut n_left = server.connecting.attempts.max(1);
+    loop {
+        match try_to_connect(&server.host, server.port, &server.connecting, server.keepalive.silence()).await {
+            Err(reason) if 1 < n_left && reason.stage == Stage::Tcp => {
+                n_left -= 1;
+                tracing::debug!(server = %place(&server.host, server.port), %reason, n_left, "connecting again");
+                tokio::time::sleep(BETWEEN_ATTEMPTS).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
+/// `silence` is how long data may stay unconfirmed.
+async fn try_to_connect(
     host: &str,
     port: u16,
-    timeout: Duration,
+    how: &Connecting,
     silence: Option<Duration>,
 ) -> Result<(TcpStream, SocketAddr), Reason> {
+    let timeout = how.timeout.unwrap_or(CONNECT_TIMEOUT);
     let deadline = tokio::time::Instant::now() + timeout;
     let Ok(addresses) = tokio::time::timeout_at(deadline, look_up(host, port)).await else {
         let message = format!("the name {host} was not resolved within {} s", timeout.as_secs());
         return Err(Reason::new(Stage::Resolve, Code::TimedOut, message).with_hint("see whether the network is up"));
     };
-    let addresses = alternate(addresses?);
+    let addresses = alternate(of_family(addresses?, how.family, host)?);
+    let source = Source::of(how).await?;
     let server = place(host, port);
-    match tokio::time::timeout_at(deadline, race(addresses)).await {
+    match tokio::time::timeout_at(deadline, race(addresses, &source)).await {
         Ok(Ok((stream, address))) => {
-            prepare(&stream, silence);
+            prepare(&stream, silence, how.without_tcp_keepalive);
             Ok((stream, address))
         }
         Ok(Err(error)) => Err(not_connected(&server, &error)),
         Err(_) => Err(silent(&server, &format!("within {} s", timeout.as_secs()))),
     }
+}
+
+fn of_family(mut addresses: Vec<SocketAddr>, family: AddressFamily, host: &str) -> Result<Vec<SocketAddr>, Reason> {
+    let name = match family {
+        AddressFamily::Any => return Ok(addresses),
+        AddressFamily::V4 => "IPv4",
+        AddressFamily::V6 => "IPv6",
+    };
+    addresses.retain(|address| address.is_ipv6() == (family == AddressFamily::V6));
+    if addresses.is_empty() {
+        let message = format!("{host} has no {name} address, and AddressFamily allows no other");
+        return Err(Reason::new(Stage::Resolve, Code::NameNotResolved, message)
+            .with_hint("see AddressFamily in the ssh configuration"));
+    }
+    Ok(addresses)
 }
 
 async fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, Reason> {
@@ -88,12 +125,12 @@ fn alternate(addresses: Vec<SocketAddr>) -> VecDeque<SocketAddr> {
 }
 
 /// The first address that answers. A refusal does not wait for the stagger.
-async fn race(mut addresses: VecDeque<SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
+async fn race(mut addresses: VecDeque<SocketAddr>, source: &Source) -> io::Result<(TcpStream, SocketAddr)> {
     let mut tries = FuturesUnordered::new();
     let mut worst: Option<io::Error> = None;
     loop {
         if let Some(address) = addresses.pop_front() {
-            tries.push(async move { TcpStream::connect(address).await.map(|stream| (stream, address)) });
+            tries.push(async move { source.connect(address).await.map(|stream| (stream, address)) });
         } else if tries.is_empty() {
             return Err(worst.unwrap_or_else(|| io::Error::from(io::ErrorKind::AddrNotAvailable)));
         }
@@ -116,11 +153,13 @@ fn more_telling(before: Option<io::Error>, now: io::Error) -> io::Error {
     }
 }
 
-fn prepare(stream: &TcpStream, silence: Option<Duration>) {
+fn prepare(stream: &TcpStream, silence: Option<Duration>, without_tcp_keepalive: bool) {
     let socket = SockRef::from(stream);
     // The system may refuse each of them, and the session works without.
     let _ = socket.set_tcp_nodelay(true);
-    let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE));
+    if !without_tcp_keepalive {
+        let _ = socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEPALIVE));
+    }
     #[cfg(target_os = "linux")]
     if let Some(silence) = silence {
         // russh asks nothing while it waits for a full socket; this ends the wait.
@@ -176,7 +215,7 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let answering = listener.local_addr().unwrap();
 
-        let (_, address) = race([refusing, answering].into()).await.unwrap();
+        let (_, address) = race([refusing, answering].into(), &Source::default()).await.unwrap();
 
         assert_eq!(address, answering);
     }
@@ -185,8 +224,9 @@ mod tests {
     async fn a_closed_port_and_a_name_that_is_none_are_told_apart() {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
 
-        let closed = connect("127.0.0.1", port, LIMIT, None).await.unwrap_err();
-        let unknown = connect("no-such-host.invalid", 22, LIMIT, None).await.unwrap_err();
+        let how = Connecting { timeout: Some(LIMIT), ..Connecting::default() };
+        let closed = try_to_connect("127.0.0.1", port, &how, None).await.unwrap_err();
+        let unknown = try_to_connect("no-such-host.invalid", 22, &how, None).await.unwrap_err();
 
         assert_eq!((closed.stage, closed.code), (Stage::Tcp, Code::ConnectionRefused));
         assert_eq!(closed.message, format!("127.0.0.1:{port} refuses connections"));

@@ -107,7 +107,7 @@ async fn a_configuration_that_cannot_be_used_is_told_with_file_and_line() {
 async fn forwards_are_found_in_every_host_that_is_no_pattern() {
     let explaining = Explaining::with(
         "Host web db\n  LocalForward 8080 localhost:80\nHost db\n  RemoteForward 9000\n  DynamicForward [::1]:1080\n\
-         Host *.example.org\n  LocalForward 1 a:1\nHost odd\n  LocalForward 70000 a:1\n  LocalForward /tmp/s /run/t\n",
+         Host *.example.org\n  LocalForward 1 a:1\nHost odd\n  LocalForward http a:1\n  LocalForward /tmp/s /run/t\n",
     );
 
     let (found, more) = explaining.find(&[], 0).await;
@@ -116,10 +116,10 @@ async fn forwards_are_found_in_every_host_that_is_no_pattern() {
         shown(&found),
         [
             "web:2 -L 127.0.0.1:8080:localhost:80",
+            "db:5 -D [::1]:1080",
             "db:2 -L 127.0.0.1:8080:localhost:80",
             "db:4 -R 127.0.0.1:9000",
-            "db:5 -D [::1]:1080",
-            "odd:9 not: `70000:a:1` has an impossible port `70000`: 0 to 65535 are possible",
+            "odd:9 not: `http:a:1` has an impossible port `http`: 0 to 65535 are possible",
             "odd:10 -L /tmp/s:/run/t",
         ]
     );

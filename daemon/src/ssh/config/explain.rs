@@ -1,102 +1,185 @@
-//! Says value by value what the configuration comes to, and where each value stands.
+//! What the configuration comes to, value by value, with who said it and what is done with it.
 
 use std::path::PathBuf;
 
-use alknet_proto::explain::{Setting, Source, Verdict};
+use alknet_proto::explain::{Hop, Setting, Verdict as Shown};
 use alknet_proto::{Destination, Reason};
 
-use super::directive::Found;
-use super::{Server, Settings, read, server};
+use super::directive::{Directive, Syntax, Verdict};
+use super::found::{Refusal, Value};
+use super::reading::{self, Said};
+use super::server::{self, Parts, Server, Way};
+use super::spot::Source;
+use super::table::DIRECTIVES;
+use super::{algorithms, token};
+use crate::ssh::settings::Settings;
 
 /// What the configuration comes to for one destination.
 pub(in crate::ssh) struct Explained {
-    /// Every value.
+    /// Every value, in the order of the manual.
     pub(in crate::ssh) settings: Vec<Setting>,
-    /// What a session would be made with.
+    /// What a session would be made with, were nothing refused.
     pub(in crate::ssh) server: Server,
+    /// The way there, the nearest first; the last is the server itself.
+    pub(in crate::ssh) hops: Vec<Hop>,
     /// The files that were read.
     pub(in crate::ssh) files: Vec<PathBuf>,
     /// Every name behind a Host that is no pattern, in their order, whichever applies.
     pub(in crate::ssh) hosts: Vec<String>,
 }
 
-/// A line that applies, with the keyword in lower case.
-#[derive(Clone, Debug)]
-pub(super) struct Said {
-    pub(super) keyword: String,
-    pub(super) arguments: Vec<String>,
-    pub(super) source: Source,
-}
-
-/// Reads the configuration files. Blocks.
+/// Reads the configuration files, and looks names up where they ask for it. Blocks. A line that is refused is no
+/// error: it is listed.
 ///
 /// # Errors
 /// `invalid_config`, with file and line.
 pub(in crate::ssh) fn explain(destination: &Destination, settings: &Settings) -> Result<Explained, Reason> {
-    let mut found = Found::default();
-    read(destination, settings, &mut found)?;
-    let detour = found.detour.take();
-    let (said, files, hosts) = (found.said.clone(), found.files.clone(), found.hosts.clone());
-    let server = server(destination, settings, found)?;
-    let mut explained: Vec<Setting> = Vec::new();
-    for line in &said {
-        let is_known = explained.iter().any(|known| known.keyword.eq_ignore_ascii_case(&line.keyword));
-        if is_known && !COUNTS_SEVERAL_TIMES.contains(&line.keyword.as_str()) {
-            continue;
-        }
-        let is_detour = detour.as_ref().is_some_and(|(_, directive)| directive.eq_ignore_ascii_case(&line.keyword));
-        let verdict = match line.keyword.as_str() {
-            _ if is_detour => Verdict::Refused { why: "a direct connection may reach another host".to_owned() },
-            "localforward" | "remoteforward" | "dynamicforward" => {
-                Verdict::Ignored { why: "`alknetctl import` makes rules of forwards".to_owned() }
-            }
-            keyword if HONOURED.iter().any(|name| name.eq_ignore_ascii_case(keyword)) => Verdict::Honoured,
-            _ => Verdict::Ignored { why: "this directive is not known".to_owned() },
-        };
-        let name = HONOURED.iter().chain(&FORWARDS).find(|name| name.eq_ignore_ascii_case(&line.keyword));
-        explained.push(Setting {
-            keyword: name.map_or_else(|| line.keyword.clone(), |name| (*name).to_owned()),
-            values: line.arguments.clone(),
-            source: line.source.clone(),
-            verdict,
-        });
-    }
-    settle(&mut explained, "HostName", &server.host, None);
-    settle(&mut explained, "User", &server.user, destination.user.as_ref().map(|_| Source::Destination));
-    settle(&mut explained, "Port", &server.port.to_string(), destination.port.map(|_| Source::Destination));
-    Ok(Explained { settings: explained, server, files, hosts })
+    let said = reading::read(destination, None, settings)?;
+    let refusals = said.found.all_refusals();
+    let parts = Parts::of(&said, settings);
+    let mut notices = Vec::new();
+    let way = super::way(&said, settings, 0).unwrap_or_else(|reason| {
+        notices.push(reason.message);
+        Way::Direct
+    });
+    let mut server = server::server(&said, settings, way)?;
+    server.notices.append(&mut notices);
+    let explained = DIRECTIVES.iter().flat_map(|row| explained(row, &said, &parts, settings, &refusals));
+    let conditions = refusals.iter().filter(|refusal| refusal.directive.starts_with("Match")).map(condition);
+    Ok(Explained {
+        settings: explained.chain(conditions).collect(),
+        hops: hops(&said, &server),
+        server,
+        files: said.found.files,
+        hosts: said.found.hosts,
+    })
 }
 
-/// Puts the value that holds in the place of the one that was read.
-fn settle(settings: &mut Vec<Setting>, keyword: &str, value: &str, said: Option<Source>) {
-    let values = vec![value.to_owned()];
-    match settings.iter_mut().find(|setting| setting.keyword == keyword) {
-        Some(setting) => {
-            setting.values = values;
-            setting.source = said.unwrap_or_else(|| setting.source.clone());
+/// The hosts on the way to a server, the nearest first, and the server.
+fn hops(said: &Said, server: &Server) -> Vec<Hop> {
+    let source = |name: &'static str| said.found.first(name).map(|value| value.source.on_the_wire());
+    let last = hop(server, source("HostName").filter(|source| *source != Source::Default.on_the_wire()));
+    let way = source("ProxyJump");
+    let mut hops = vec![last];
+    let mut next = &server.way;
+    while let Way::Jump(server) = next {
+        hops.insert(0, hop(server, way.clone()));
+        next = &server.way;
+    }
+    hops
+}
+
+fn hop(server: &Server, source: Option<alknet_proto::explain::Source>) -> Hop {
+    Hop {
+        name: server.name.clone(),
+        user: server.user.clone(),
+        host: server.host.clone(),
+        port: server.port,
+        command: match &server.way {
+            Way::Command(command) => Some(command.clone()),
+            Way::Direct | Way::Jump(_) => None,
+        },
+        source: source.unwrap_or(Source::Destination.on_the_wire()),
+    }
+}
+
+/// A condition of a Match that was not looked into.
+fn condition(refusal: &Refusal) -> Setting {
+    Setting {
+        keyword: "Match".to_owned(),
+        values: vec![refusal.directive.trim_start_matches("Match").trim().to_owned()],
+        source: refusal.source.on_the_wire(),
+        verdict: Shown::Refused { why: refusal.why.clone() },
+    }
+}
+
+/// The settings of a directive: one, or several where its lines add up, or none where there is nothing to say.
+fn explained(
+    row: &'static Directive,
+    said: &Said,
+    parts: &Parts<'_>,
+    settings: &Settings,
+    refusals: &[Refusal],
+) -> Vec<Setting> {
+    let verdict = shown(row, refusals);
+    let setting = |values: Vec<String>, source: &Source| Setting {
+        keyword: row.name.to_owned(),
+        values,
+        source: source.on_the_wire(),
+        verdict: verdict.clone(),
+    };
+    let found = said.found.all(row.name);
+    let Some(first) = found.first() else {
+        let values = by_default(row, said, parts, settings);
+        return if values.is_empty() { Vec::new() } else { vec![setting(values, &Source::Default)] };
+    };
+    match row.syntax {
+        Syntax::LocalForward | Syntax::RemoteForward | Syntax::DynamicForward => {
+            found.iter().map(|value| setting(value.words.clone(), &value.source)).collect()
         }
-        None => {
-            let source = said.unwrap_or(Source::Default);
-            settings.push(Setting { keyword: keyword.to_owned(), values, source, verdict: Verdict::Honoured });
+        Syntax::EachFile => {
+            found.iter().map(|value| setting(vec![filled_in(row, value, parts)], &value.source)).collect()
+        }
+        Syntax::Algorithms(family) => {
+            let chosen = algorithms::chosen(family, &first.text);
+            vec![setting(vec![chosen.map_or(first.text.clone(), |names| names.join(","))], &first.source)]
+        }
+        _ if row.name == "HostName" => vec![setting(vec![said.host.clone()], &first.source)],
+        _ => {
+            let values = found.iter().map(|value| filled_in(row, value, parts)).collect();
+            vec![setting(values, &first.source)]
         }
     }
 }
 
-const COUNTS_SEVERAL_TIMES: [&str; 4] = ["identityfile", "localforward", "remoteforward", "dynamicforward"];
+fn shown(row: &Directive, refusals: &[Refusal]) -> Shown {
+    if let Some(refusal) = refusals.iter().find(|refusal| refusal.directive == row.name) {
+        return Shown::Refused { why: refusal.why.clone() };
+    }
+    match row.verdict {
+        Verdict::Ignored(why) => Shown::Ignored { why: why.to_owned() },
+        // The one value that is not refused is what happens.
+        Verdict::Honoured(_) | Verdict::Refused { .. } => Shown::Honoured,
+    }
+}
 
-const FORWARDS: [&str; 3] = ["LocalForward", "RemoteForward", "DynamicForward"];
+fn by_default(row: &Directive, said: &Said, parts: &Parts<'_>, settings: &Settings) -> Vec<String> {
+    let ssh = settings.ssh_folder();
+    match row.name {
+        "HostName" => vec![said.host.clone()],
+        "User" => vec![parts.user.clone()],
+        "ServerAliveInterval" => vec![settings.keepalive_interval.as_secs().to_string()],
+        "ServerAliveCountMax" => vec![settings.keepalive_count.to_string()],
+        "IdentityFile" => server::DEFAULT_KEYS.map(|name| ssh.join(name).display().to_string()).to_vec(),
+        "UserKnownHostsFile" => {
+            ["known_hosts", "known_hosts2"].map(|name| ssh.join(name).display().to_string()).to_vec()
+        }
+        "GlobalKnownHostsFile" => settings.global_known_hosts.iter().map(|file| file.display().to_string()).collect(),
+        "IdentityAgent" => settings.auth_sock.iter().map(|path| path.display().to_string()).collect(),
+        _ => match row.syntax {
+            Syntax::Algorithms(family) => vec![algorithms::ours(family).join(",")],
+            _ => row.default.map(str::to_owned).into_iter().collect(),
+        },
+    }
+}
 
-const HONOURED: [&str; 12] = [
-    "HostName",
-    "User",
-    "Port",
-    "IdentityFile",
-    "IdentitiesOnly",
-    "IdentityAgent",
-    "UserKnownHostsFile",
-    "GlobalKnownHostsFile",
-    "StrictHostKeyChecking",
-    "ConnectTimeout",
-    "ProxyJump",
-    "ProxyCommand",
-];
+/// A value with `~`, tokens and variables filled in where that is done.
+fn filled_in(row: &Directive, value: &Value, parts: &Parts<'_>) -> String {
+    let text = &value.text;
+    let tokens = parts.tokens();
+    let is_path = matches!(
+        row.name,
+        "IdentityFile"
+            | "CertificateFile"
+            | "UserKnownHostsFile"
+            | "GlobalKnownHostsFile"
+            | "RevokedHostKeys"
+            | "IdentityAgent"
+            | "ControlPath"
+    );
+    let is_word = text.eq_ignore_ascii_case("none") || text == "SSH_AUTH_SOCK" || token::names_a_variable(text);
+    match is_path && !is_word {
+        true => tokens.path(text).map_or_else(|_| text.clone(), |path| path.display().to_string()),
+        false => text.clone(),
+    }
+}

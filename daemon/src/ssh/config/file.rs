@@ -1,17 +1,17 @@
 //! Reads one file of the configuration, and the files that it includes.
 
-use std::fmt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use alknet_proto::explain::Source;
 use alknet_proto::{Code, Reason, Stage};
 
+use super::found::Found;
+use super::matcher::{self, Subject};
+use super::spot::{Source, Spot, invalid};
+use super::words::Line;
+use super::{glob, syntax, table, token};
 use crate::ssh::settings::Settings;
 use crate::ssh::{pattern, whole_file};
-
-use super::directive::{Directive, Found};
-use super::explain::Said;
-use super::invalid;
 
 /// As in OpenSSH.
 const MAX_DEPTH: usize = 16;
@@ -19,150 +19,154 @@ const MAX_DEPTH: usize = 16;
 /// Nobody writes a configuration of this size; a device or a log included by mistake is larger.
 const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// A line of a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Spot {
-    file: PathBuf,
-    line: usize,
+/// Nobody writes a line of this size.
+const MAX_LINE_BYTES: usize = 64 * 1024;
+
+/// One reading of the files for one host.
+pub(super) struct Reading<'a> {
+    pub(super) settings: &'a Settings,
+    /// Whom the blocks are held against.
+    pub(super) subject: Subject<'a>,
+    pub(super) found: &'a mut Found,
+    /// A block asks for a second reading, when the name of the host is settled.
+    pub(super) wants_final: bool,
 }
 
-impl fmt::Display for Spot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
-    }
-}
-
-/// Where a file comes from.
-pub(super) struct Origin {
-    /// What relative includes are relative to.
-    pub(super) base: PathBuf,
-    /// Nobody else may be able to write the files of a user.
-    pub(super) is_of_user: bool,
-}
-
-/// Reads `path`, where it exists, for the host that the user named.
-pub(super) fn read(
-    path: &Path,
-    origin: &Origin,
-    host: &str,
-    settings: &Settings,
-    found: &mut Found,
-) -> Result<(), Reason> {
-    let mut reading = Reading { origin, host, settings, found };
-    reading.file(path, true, 0)
-}
-
-struct Reading<'a> {
-    origin: &'a Origin,
-    host: &'a str,
-    settings: &'a Settings,
-    found: &'a mut Found,
+/// Where a file stands among the others.
+#[derive(Clone, Copy)]
+struct Place {
+    /// What relative includes are relative to, and whether `~` may be said.
+    is_of_user: bool,
+    /// Blocks may begin to apply; false within a block of another host.
+    may_apply: bool,
+    /// Nobody else may be able to write it.
+    is_guarded: bool,
+    depth: usize,
 }
 
 impl Reading<'_> {
-    /// `may_apply` is false where the file is included in a block of another host: nothing in it applies then.
-    fn file(&mut self, path: &Path, may_apply: bool, depth: usize) -> Result<(), Reason> {
-        let Some(text) = text_of(path, self.origin)? else { return Ok(()) };
-        self.found.files.push(path.to_owned());
-        let mut applies = may_apply;
-        for (index, line) in text.lines().enumerate() {
-            let spot = Spot { file: path.to_owned(), line: index + 1 };
-            let Some((keyword, rest)) = keyword_of(line) else { continue };
-            match keyword.as_str() {
-                "host" => {
-                    applies = may_apply && self.is_host(&words(rest).map_err(|what| invalid(&spot, what))?, &spot)?
-                }
-                "match" => applies = may_apply && is_match_all(rest),
-                "include" => {
-                    let names = words(rest).map_err(|what| invalid(&spot, what))?;
-                    self.include(&names, &spot, applies, depth)?;
-                }
-                _ if !applies => {}
-                // A command is one text to the end of the line, quotes included.
-                "proxycommand" => {
-                    let arguments: Vec<String> = rest.split_whitespace().map(str::to_owned).collect();
-                    self.say(&spot, &keyword, arguments.clone());
-                    self.found.take(&Directive { spot: &spot, keyword: &keyword, arguments: &arguments })?;
-                }
-                _ if !is_honoured(&keyword) => self.say(&spot, &keyword, words(rest).unwrap_or_default()),
-                _ => {
-                    let arguments = words(rest).map_err(|what| invalid(&spot, what))?;
-                    self.say(&spot, &keyword, arguments.clone());
-                    self.found.take(&Directive { spot: &spot, keyword: &keyword, arguments: &arguments })?;
-                }
+    /// Reads the user's file and then the machine's, where they exist. Blocks.
+    ///
+    /// # Errors
+    /// `invalid_config` with file and line.
+    pub(super) fn files(&mut self) -> Result<(), Reason> {
+        let (user, global) = (self.settings.ssh_config.clone(), self.settings.global_ssh_config.clone());
+        let place = Place { is_of_user: true, may_apply: true, is_guarded: true, depth: 0 };
+        self.file(&user, true, place)?;
+        self.file(&global, true, Place { is_of_user: false, is_guarded: false, ..place })?;
+        Ok(())
+    }
+
+    /// False where there is no such file.
+    fn file(&mut self, path: &Path, applies: bool, place: Place) -> Result<bool, Reason> {
+        let Some(bytes) = bytes_of(path, place.is_guarded)? else { return Ok(false) };
+        let file: Arc<Path> = path.into();
+        if !self.found.files.iter().any(|known| known == path) {
+            self.found.files.push(path.to_owned());
+        }
+        let mut applies = applies;
+        for (index, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
+            let spot = Spot { file: file.clone(), line: index + 1 };
+            if MAX_LINE_BYTES < line.len() {
+                let size = line.len() >> 10;
+                return Err(invalid(&spot, format!("the line has {size} KiB; {} are possible", MAX_LINE_BYTES >> 10)));
             }
+            if line.contains(&0) {
+                return Err(invalid(&spot, "the line contains a NUL byte"));
+            }
+            self.line(&String::from_utf8_lossy(line), spot, &mut applies, place)?;
+        }
+        Ok(true)
+    }
+
+    fn line(&mut self, text: &str, spot: Spot, applies: &mut bool, place: Place) -> Result<(), Reason> {
+        let Some(line) = Line::parse(text).map_err(|what| invalid(&spot, what))? else { return Ok(()) };
+        match line.keyword.as_str() {
+            "host" => {
+                if let Some(index) = line.words.iter().position(String::is_empty) {
+                    return Err(invalid(&spot, format!("pattern {} of Host is empty", index + 1)));
+                }
+                let names = line.words.iter().filter(|name| !name.starts_with('!') && !name.contains(['*', '?']));
+                if !self.subject.is_final {
+                    self.found.hosts.extend(names.cloned());
+                }
+                let patterns = line.words.iter().map(String::as_str);
+                *applies = place.may_apply && pattern::list_matches(patterns, self.subject.host);
+            }
+            "match" => *applies = matcher::applies(self, line.rest, &spot, place.may_apply)?,
+            "include" => self.include(&line.words, &spot, *applies, place)?,
+            keyword => match table::find(keyword) {
+                Some(directive) => {
+                    let values = syntax::values(directive, &line).map_err(|what| invalid(&spot, what))?;
+                    if *applies {
+                        self.found.take(directive, values, &line.words, &Source::File(spot));
+                    }
+                }
+                None if self.is_to_be_ignored(keyword) => {}
+                None => {
+                    return Err(invalid(&spot, format!("`{keyword}` is no directive of ssh"))
+                        .with_hint(format!("mend the word, or say `IgnoreUnknown {keyword}` above the line")));
+                }
+            },
         }
         Ok(())
     }
 
-    fn say(&mut self, spot: &Spot, keyword: &str, arguments: Vec<String>) {
-        let source =
-            Source::File { path: spot.file.display().to_string(), line: u32::try_from(spot.line).unwrap_or(u32::MAX) };
-        self.found.said.push(Said { keyword: keyword.to_owned(), arguments, source });
+    fn is_to_be_ignored(&self, keyword: &str) -> bool {
+        let patterns = self.found.first("IgnoreUnknown").map(|value| value.text.to_lowercase());
+        patterns.is_some_and(|patterns| pattern::list_matches(patterns.split(','), keyword))
     }
 
-    fn is_host(&mut self, patterns: &[String], spot: &Spot) -> Result<bool, Reason> {
-        if patterns.is_empty() {
-            return Err(invalid(spot, "Host has no pattern"));
-        }
-        let names = patterns.iter().filter(|name| !name.starts_with('!') && !name.contains(['*', '?']));
-        self.found.hosts.extend(names.cloned());
-        Ok(pattern::list_matches(patterns.iter().map(String::as_str), self.host))
-    }
-
-    fn include(&mut self, names: &[String], spot: &Spot, applies: bool, depth: usize) -> Result<(), Reason> {
-        if names.is_empty() {
-            return Err(invalid(spot, "Include names no file"));
-        }
-        if MAX_DEPTH <= depth {
+    fn include(&mut self, names: &[String], spot: &Spot, applies: bool, place: Place) -> Result<(), Reason> {
+        if MAX_DEPTH <= place.depth {
             return Err(invalid(spot, format!("files include each other more than {MAX_DEPTH} deep")));
         }
+        let place = Place { may_apply: place.may_apply && applies, is_guarded: true, depth: place.depth + 1, ..place };
         for name in names {
-            let path = match name.strip_prefix("~/") {
-                Some(rest) => self.settings.home.join(rest),
-                None => self.origin.base.join(name),
-            };
-            for path in expand(&path) {
-                self.file(&path, applies, depth + 1)?;
+            let path = self.path_of(name, place.is_of_user).map_err(|what| invalid(spot, what))?;
+            for path in glob::expand(&path) {
+                let is_chosen_by_pattern = glob::is_pattern(name);
+                if is_chosen_by_pattern && path.is_dir() {
+                    continue;
+                }
+                let is_there = self.file(&path, applies, place)?;
+                if !is_there && !is_chosen_by_pattern {
+                    self.found.notice(spot, &format!("Include names {}, which does not exist", path.display()));
+                }
             }
         }
         Ok(())
     }
+
+    fn path_of(&self, name: &str, is_of_user: bool) -> Result<PathBuf, String> {
+        if name.is_empty() {
+            return Err("Include has an empty name".to_owned());
+        }
+        if name.starts_with('~') {
+            return if is_of_user {
+                token::home(name, self.settings)
+            } else {
+                Err(format!("Include `{name}`: a file of the machine has no home"))
+            };
+        }
+        let base = match is_of_user {
+            true => self.settings.ssh_folder(),
+            false => self.settings.global_ssh_config.parent().map_or_else(PathBuf::new, PathBuf::from),
+        };
+        Ok(base.join(name))
+    }
 }
 
-/// Whether a line with this keyword is looked into; another program's mistakes in others do no harm.
-fn is_honoured(keyword: &str) -> bool {
-    [
-        "hostname",
-        "user",
-        "port",
-        "identityfile",
-        "identitiesonly",
-        "identityagent",
-        "userknownhostsfile",
-        "globalknownhostsfile",
-        "stricthostkeychecking",
-        "connecttimeout",
-        "proxyjump",
-    ]
-    .contains(&keyword)
-}
-
-/// Of all Match lines only the one that always applies is understood; the lines of the others are left out.
-fn is_match_all(rest: &str) -> bool {
-    words(rest).is_ok_and(|words| matches!(words.as_slice(), [only] if only.eq_ignore_ascii_case("all")))
-}
-
-fn text_of(path: &Path, origin: &Origin) -> Result<Option<String>, Reason> {
+fn bytes_of(path: &Path, is_guarded: bool) -> Result<Option<Vec<u8>>, Reason> {
     let unusable = |why: &str, hint: String| {
         let message = format!("cannot read {}: {why}", path.display());
         Err(Reason::new(Stage::Config, Code::InvalidConfig, message).with_hint(hint))
     };
     match whole_file::read(path, MAX_FILE_BYTES) {
-        Ok(Some((metadata, _))) if origin.is_of_user && is_writable_by_others(&metadata) => {
+        Ok(Some((metadata, _))) if is_guarded && is_writable_by_others(&metadata) => {
             unusable("other users may write it", format!("chmod go-w '{}', and see who owns it", path.display()))
         }
-        Ok(Some((_, bytes))) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+        Ok(Some((_, bytes))) => Ok(Some(bytes)),
         Ok(None) => Ok(None),
         Err(why) => unusable(&why, "make it a file that this user can read, or take it away".to_owned()),
     }
@@ -179,80 +183,4 @@ fn is_writable_by_others(metadata: &std::fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn is_writable_by_others(_: &std::fs::Metadata) -> bool {
     false
-}
-
-/// `key value`, `key=value`, `key = value`; nothing for an empty line and a comment.
-fn keyword_of(line: &str) -> Option<(String, &str)> {
-    let line = line.trim();
-    if line.is_empty() || line.starts_with('#') {
-        return None;
-    }
-    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
-    let (keyword, rest) = line.split_at(end);
-    let rest = rest.trim_start();
-    Some((keyword.to_ascii_lowercase(), rest.strip_prefix('=').unwrap_or(rest).trim_start()))
-}
-
-/// Words, of which some may be quoted; `#` begins a comment where a word could begin.
-fn words(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut chars = text.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        match chars.peek() {
-            None | Some('#') => return Ok(words),
-            Some(_) => {}
-        }
-        let mut word = String::new();
-        let mut quote = None;
-        while let Some(c) = chars.next_if(|c| quote.is_some() || !c.is_whitespace()) {
-            match (c, quote) {
-                ('"' | '\'', None) => quote = Some(c),
-                (c, Some(open)) if c == open => quote = None,
-                ('\\', _) if matches!(chars.peek(), Some('"' | '\'' | '\\')) => word.extend(chars.next()),
-                ('\\', None) if chars.peek() == Some(&' ') => word.extend(chars.next()),
-                (c, _) => word.push(c),
-            }
-        }
-        if quote.is_some() {
-            return Err("a quote is opened and not closed".to_owned());
-        }
-        words.push(word);
-    }
-}
-
-/// The files that `path` means, in order; `*` and `?` may stand in every part of it.
-fn expand(path: &Path) -> Vec<PathBuf> {
-    let mut paths = vec![PathBuf::new()];
-    for part in path.components() {
-        let pattern = match part {
-            Component::Normal(name) => name.to_string_lossy(),
-            Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => {
-                paths.iter_mut().for_each(|path| path.push(part));
-                continue;
-            }
-        };
-        if !pattern.contains(['*', '?']) {
-            paths.iter_mut().for_each(|path| path.push(part));
-            continue;
-        }
-        paths = paths.iter().flat_map(|folder| matching(folder, &pattern)).collect();
-    }
-    paths
-}
-
-fn matching(folder: &Path, pattern: &str) -> Vec<PathBuf> {
-    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries
-        .flatten()
-        .filter(|entry| {
-            let name = entry.file_name();
-            let name = name.to_string_lossy();
-            // As in a shell, a leading dot is only found by a leading dot.
-            (pattern.starts_with('.') || !name.starts_with('.')) && pattern::matches(pattern, &name)
-        })
-        .map(|entry| entry.path())
-        .collect();
-    paths.sort();
-    paths
 }

@@ -1,19 +1,23 @@
 //! Fills in `~`, `%h` and `${NAME}` in values of the configuration.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 
-use alknet_proto::Reason;
+use sha1::{Digest, Sha1};
 
 use crate::ssh::settings::Settings;
-
-use super::directive::Named;
 
 /// What can be filled in.
 pub(super) struct Tokens<'a> {
     pub(super) host: &'a str,
+    /// The host as the user named it.
     pub(super) alias: &'a str,
     pub(super) port: u16,
     pub(super) user: &'a str,
+    /// The name of the host in known_hosts, where it has one of its own.
+    pub(super) key_alias: &'a str,
+    /// ProxyJump, or nothing.
+    pub(super) jump: &'a str,
     pub(super) settings: &'a Settings,
 }
 
@@ -22,40 +26,109 @@ pub(super) fn host_name(text: &str, alias: &str) -> Result<String, String> {
     percent(text, |token| (token == 'h').then(|| alias.to_owned()))
 }
 
+/// Whether the text is `$NAME`, as IdentityAgent takes it.
+pub(super) fn names_a_variable(text: &str) -> bool {
+    text.starts_with('$') && !text.starts_with("${")
+}
+
+/// A path that begins with `~`: the home of the user, or that of another one.
+pub(super) fn home(text: &str, settings: &Settings) -> Result<PathBuf, String> {
+    let rest = text.strip_prefix('~').unwrap_or(text);
+    let (user, rest) = rest.split_once('/').unwrap_or((rest, ""));
+    let home = match user {
+        "" => settings.home.clone(),
+        user => home_of(user).ok_or_else(|| format!("`{text}`: there is no user `{user}` here"))?,
+    };
+    let rest = rest.trim_start_matches('/');
+    Ok(if rest.is_empty() { home } else { home.join(rest) })
+}
+
+#[cfg(unix)]
+fn home_of(user: &str) -> Option<PathBuf> {
+    nix::unistd::User::from_name(user).ok().flatten().map(|user| user.dir)
+}
+
+#[cfg(not(unix))]
+fn home_of(_: &str) -> Option<PathBuf> {
+    None
+}
+
 impl Tokens<'_> {
     /// A path: `~` is the home, a relative one is relative to it.
     pub(super) fn path(&self, text: &str) -> Result<PathBuf, String> {
-        let text = environment(text)?;
-        let text = percent(&text, |token| {
-            Some(match token {
-                'd' => self.settings.home.display().to_string(),
-                'h' => self.host.to_owned(),
-                'n' => self.alias.to_owned(),
-                'p' => self.port.to_string(),
-                'r' => self.user.to_owned(),
-                'u' => self.settings.user.clone(),
-                _ => return None,
-            })
-        })?;
-        match text.strip_prefix('~') {
-            Some("") => Ok(self.settings.home.clone()),
-            Some(rest) if rest.starts_with('/') => Ok(self.settings.home.join(rest.trim_start_matches('/'))),
-            Some(_) => Err(format!("`{text}`: the home of another user is not looked up")),
-            // The daemon runs in no folder that means anything to its user.
-            None => Ok(self.settings.home.join(text)),
-        }
+        let path = match text.starts_with('~') {
+            true => home(text, self.settings)?.display().to_string(),
+            false => text.to_owned(),
+        };
+        let path = percent(&environment(&path)?, |token| self.of(token))?;
+        // The daemon runs in no folder that means anything to its user.
+        Ok(self.settings.home.join(path))
     }
 
-    /// A list of files; `None` where the configuration has none.
-    pub(super) fn files(&self, named: &Option<Named<Vec<String>>>) -> Result<Option<Vec<PathBuf>>, Reason> {
-        let Some(named) = named else { return Ok(None) };
-        if let [only] = named.value.as_slice()
-            && only.eq_ignore_ascii_case("none")
-        {
-            return Ok(Some(Vec::new()));
-        }
-        named.value.iter().map(|text| named.at(self.path(text))).collect::<Result<_, _>>().map(Some)
+    /// The text with its `%` filled in.
+    pub(super) fn percent(&self, text: &str) -> Result<String, String> {
+        percent(text, |token| self.of(token))
     }
+
+    /// A command that leads to the server: only what names the server is filled in.
+    pub(super) fn command(&self, text: &str) -> Result<String, String> {
+        percent(text, |token| if "hknpr".contains(token) { self.of(token) } else { None })
+    }
+
+    fn of(&self, token: char) -> Option<String> {
+        Some(match token {
+            'C' => self.hash(),
+            'L' => self.this_host().split('.').next().unwrap_or_default().to_owned(),
+            'd' => self.settings.home.display().to_string(),
+            'h' => self.host.to_owned(),
+            'i' => user_id(),
+            'j' => self.jump.to_owned(),
+            'k' => self.key_alias.to_owned(),
+            'l' => self.this_host(),
+            'n' => self.alias.to_owned(),
+            'p' => self.port.to_string(),
+            'r' => self.user.to_owned(),
+            'u' => self.settings.user.clone(),
+            _ => return None,
+        })
+    }
+
+    fn this_host(&self) -> String {
+        this_host()
+    }
+
+    /// A name for the connection that says nothing about it.
+    fn hash(&self) -> String {
+        let mut hash = Sha1::new();
+        for part in [&self.this_host(), self.host, &self.port.to_string(), self.user, self.jump] {
+            hash.update(part.as_bytes());
+        }
+        hash.finalize().iter().fold(String::with_capacity(40), |mut text, byte| {
+            // Writing into a text does not fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
+}
+
+#[cfg(unix)]
+fn this_host() -> String {
+    nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+#[cfg(not(unix))]
+fn this_host() -> String {
+    std::env::var("COMPUTERNAME").unwrap_or_default().to_lowercase()
+}
+
+#[cfg(unix)]
+fn user_id() -> String {
+    nix::unistd::getuid().to_string()
+}
+
+#[cfg(not(unix))]
+fn user_id() -> String {
+    "0".to_owned()
 }
 
 fn percent(text: &str, meaning: impl Fn(char) -> Option<String>) -> Result<String, String> {
@@ -78,7 +151,8 @@ fn percent(text: &str, meaning: impl Fn(char) -> Option<String>) -> Result<Strin
     Ok(filled)
 }
 
-fn environment(text: &str) -> Result<String, String> {
+/// The text with `${NAME}` filled in.
+pub(super) fn environment(text: &str) -> Result<String, String> {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("${") {

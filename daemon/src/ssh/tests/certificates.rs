@@ -47,13 +47,7 @@ impl World {
 
     fn judge(&self, lines: &str, port: u16) -> Judge {
         std::fs::write(self.at("known_hosts"), lines).unwrap();
-        let question = Question {
-            host: "web.example.org".to_owned(),
-            port,
-            user_files: vec![self.at("known_hosts")],
-            global_files: Vec::new(),
-            accept_new: false,
-        };
+        let question = Question::plain("web.example.org", port, vec![self.at("known_hosts")], Vec::new(), false);
         Judge::read(question).unwrap()
     }
 

@@ -34,13 +34,13 @@ impl World {
     }
 
     fn judge(&self, file: &Path, port: u16) -> Judge {
-        let question = Question {
-            host: "Web".to_owned(),
+        let question = Question::plain(
+            "Web",
             port,
-            user_files: vec![file.to_owned(), self.path().join("second")],
-            global_files: vec![self.path().join("global")],
-            accept_new: true,
-        };
+            vec![file.to_owned(), self.path().join("second")],
+            vec![self.path().join("global")],
+            true,
+        );
         Judge::read(question).unwrap()
     }
 
@@ -135,14 +135,8 @@ fn a_key_that_cannot_be_stored_is_not_trusted() {
     let world = World::new();
     std::fs::write(world.path().join("ssh"), "a file where a folder should be").unwrap();
 
-    let judged = Judge::read(Question {
-        host: "web".to_owned(),
-        port: 22,
-        user_files: vec![world.path().join("new/known_hosts")],
-        global_files: Vec::new(),
-        accept_new: true,
-    })
-    .unwrap();
+    let judged =
+        Judge::read(Question::plain("web", 22, vec![world.path().join("new/known_hosts")], Vec::new(), true)).unwrap();
     judged.decide(&world.key().into()).unwrap();
     std::fs::write(world.path().join("new"), "").unwrap();
 

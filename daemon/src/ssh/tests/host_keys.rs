@@ -45,13 +45,7 @@ impl World {
             }
         });
         std::fs::write(self.file(), words.collect::<Vec<_>>().join(" ")).unwrap();
-        Judge::read(Question {
-            host: host.to_owned(),
-            port,
-            user_files: vec![self.file()],
-            global_files: vec![self.path().join("global")],
-            accept_new: false,
-        })
+        Judge::read(Question::plain(host, port, vec![self.file()], vec![self.path().join("global")], false))
     }
 
     fn verdict(&self, lines: &str, port: u16, shown: &str) -> Result<(), Reason> {

@@ -42,6 +42,7 @@ impl World {
             user: "me".to_owned(),
             ssh_config: home.join(".ssh/config"),
             global_ssh_config: home.join("ssh_config"),
+            ssh_options: Default::default(),
             home,
         };
         World { folder, host_key: key(), settings }

@@ -29,12 +29,12 @@ fn hosts_match_by_pattern_and_not_where_one_is_negated() {
 #[test]
 fn blocks_of_match_do_not_leak() {
     let world = World::new();
-    let config = "Host web\nUser a\nMatch host web exec \"true\"\nPort 1\nUser b\nMatch all\nPort 2\n\
+    let config = "Host web\nUser a\nMatch host other exec \"true\"\nPort 1\nUser b\nMatch all\nPort 2\n\
         Match user root\nPort 3\nHost *\nPort 4\n";
 
     assert_eq!(ports(&world, config, &["web", "db"]), [2, 2]);
     assert_eq!(world.server(config, "web").user, "a");
-    assert_eq!(ports(&world, "Match final\nPort 1\nHost web\nPort 2\n", &["web"]), [2]);
+    assert_eq!(ports(&world, "Match final\nPort 1\nHost db\nPort 2\n", &["web"]), [1]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn the_machines_file_comes_after_the_users() {
     let server = world.server("Port 2\n", "web");
 
     assert_eq!((server.port, server.user.as_str()), (2, "global"));
-    assert_eq!(server.connect_timeout.map(|time| time.as_secs()), Some(7));
+    assert_eq!(server.connecting.timeout.map(|time| time.as_secs()), Some(7));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod files;
 mod openssh;
+mod readme;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use alknet_proto::{Code, Reason};
 use tempfile::TempDir;
 
 use super::{Server, resolve};
-use crate::ssh::settings::Settings;
+use crate::ssh::settings::{Settings, SshOptions};
 
 /// A home with a configuration in it.
 struct World {
@@ -44,6 +45,7 @@ impl World {
             user: "me".to_owned(),
             ssh_config: self.at(".ssh/config"),
             global_ssh_config: self.at("etc/ssh_config"),
+            ssh_options: SshOptions::default(),
         }
     }
 

@@ -84,9 +84,9 @@ fn summary(server: &Server) -> Summary {
         ("user", server.user.clone()),
         ("identityfile", keys),
         ("identitiesonly", if server.only_these_keys { "yes" } else { "no" }.to_owned()),
-        ("userknownhostsfile", paths(&server.user_known_hosts)),
-        ("accept-new", server.accept_new.to_string()),
-        ("connecttimeout", server.connect_timeout.map_or("none".to_owned(), |time| time.as_secs().to_string())),
+        ("userknownhostsfile", paths(&server.known.user_files)),
+        ("accept-new", server.known.accept_new.to_string()),
+        ("connecttimeout", server.connecting.timeout.map_or("none".to_owned(), |time| time.as_secs().to_string())),
     ])
 }
 

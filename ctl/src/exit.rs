@@ -69,6 +69,9 @@ impl From<Code> for Exit {
             | Code::NotSaved
             | Code::InvalidRequest
             | Code::Aborted
+            | Code::HostKeyRefused
+            | Code::AccountUnavailable
+            | Code::AgentRefused
             | Code::Internal => Exit::Failed,
         }
     }

@@ -1,7 +1,7 @@
 //! Doing what the core decided: one match arm per action, and none of them waits.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
@@ -31,6 +31,8 @@ pub struct Performer {
     /// Listeners, their connections, and attempts; a stop waits for them.
     listeners: TaskTracker,
     attempts: TaskTracker,
+    /// By attempt, what lets it go on; gone with its attempt.
+    admissions: HashMap<Epoch, Weak<Notify>>,
 }
 
 /// The task that listens for a forward, or listened last.
@@ -78,6 +80,7 @@ impl Performer {
             settings,
             listeners: TaskTracker::new(),
             attempts: TaskTracker::new(),
+            admissions: HashMap::new(),
         }
     }
 
@@ -127,6 +130,11 @@ impl Performer {
                     cancel.cancel();
                 }
             }
+            Action::Admit { epoch, .. } => {
+                if let Some(admission) = self.admissions.get(&epoch).and_then(Weak::upgrade) {
+                    admission.notify_one();
+                }
+            }
             Action::Stop => {}
         }
     }
@@ -174,7 +182,10 @@ impl Performer {
             inbox: self.inbox.clone(),
             cancel: cancel.clone(),
             probe: session.probe.clone(),
+            admission: Arc::default(),
         };
+        self.admissions.retain(|_, admission| 0 < admission.strong_count());
+        self.admissions.insert(epoch, Arc::downgrade(&attempt.admission));
         if let Some((_, earlier)) = session.attempt.replace((epoch, cancel)) {
             earlier.cancel();
         }

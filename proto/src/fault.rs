@@ -113,6 +113,12 @@ pub enum Code {
     Internal,
     /// A person stopped it, and only a person starts it again.
     Stopped,
+    /// The server could not prove that the host key it shows is its own.
+    HostKeyRefused,
+    /// The server takes no logins of this account for now: it is expired or locked, or the server takes nobody's.
+    AccountUnavailable,
+    /// The agent did not sign: the key was not touched, or its use was not confirmed.
+    AgentRefused,
 }
 
 impl Code {

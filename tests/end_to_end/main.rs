@@ -19,6 +19,7 @@ mod rules;
 mod service;
 mod sessions;
 mod silence;
+mod sparing;
 
 use alknet_tests::{Sshd, World};
 

@@ -17,7 +17,7 @@ const QUIET: Duration = Duration::from_secs(4);
 
 /// Looks for [`QUIET`] whether `holds` stays true.
 #[track_caller]
-fn stays(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn stays(what: &str, mut holds: impl FnMut() -> bool) {
     let end = Instant::now() + QUIET;
     while Instant::now() < end {
         assert!(holds(), "{what}");

@@ -62,6 +62,13 @@ pub enum Action {
     ForgetForward(ForwardId),
     /// No forward goes to this destination any more: nobody asks for its counters again.
     ForgetSession(Destination),
+    /// Let an attempt go on to the server that it knocked for.
+    Admit {
+        /// Where it goes.
+        destination: Destination,
+        /// The number of the attempt.
+        epoch: Epoch,
+    },
     /// End the daemon in order: no new connections, a grace time for the open ones, goodbye to the servers.
     Stop,
 }

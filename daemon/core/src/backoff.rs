@@ -8,12 +8,31 @@ use alknet_proto::Code;
 const DELAYS: [u64; 6] = [1, 2, 4, 8, 16, 30];
 /// The same for a server that says it has too many connections from here: every try makes it worse.
 const DELAYS_WHEN_BUSY: [u64; 5] = [30, 60, 120, 300, 600];
+/// The same for a name that is not found: it may be there only while a VPN is up, and after half an hour of [`DELAYS`]
+/// nobody waits for it.
+const DELAY_WITHOUT_NAME: u64 = 300;
+/// From this place on, see [`DELAY_WITHOUT_NAME`].
+const PLACE_WITHOUT_NAME: u32 = 60;
+/// Seconds until a server is asked again that takes no logins of this account: expired, or closed for all.
+const DELAY_WITHOUT_ACCOUNT: u64 = 300;
+/// Seconds until the agent is asked again to sign: a person was perhaps not there to touch the key.
+const DELAY_WITHOUT_SIGNATURE: u64 = 60;
 /// A delay is spread by this much both ways, so that many sessions do not come back in step.
 const SPREAD: f64 = 0.2;
 
 /// The delay at this `place` in the backoff; `jitter` is 0.0 ..= 1.0.
 pub fn delay(code: Code, place: u32, jitter: f64) -> Duration {
-    let delays: &[u64] = if code == Code::ServerBusy { &DELAYS_WHEN_BUSY } else { &DELAYS };
+    let delays: &[u64] = if code == Code::ServerBusy {
+        &DELAYS_WHEN_BUSY
+    } else if code == Code::NameNotResolved && PLACE_WITHOUT_NAME <= place {
+        &[DELAY_WITHOUT_NAME]
+    } else if code == Code::AccountUnavailable {
+        &[DELAY_WITHOUT_ACCOUNT]
+    } else if code == Code::AgentRefused {
+        &[DELAY_WITHOUT_SIGNATURE]
+    } else {
+        &DELAYS
+    };
     let last = delays.len() - 1;
     let seconds = delays[usize::try_from(place).unwrap_or(last).min(last)] as f64;
     Duration::from_secs_f64(seconds * (1.0 - SPREAD + 2.0 * SPREAD * jitter.clamp(0.0, 1.0)))
@@ -27,6 +46,15 @@ mod tests {
     fn the_delay_doubles_to_half_a_minute_and_stays_there() {
         let seconds: Vec<u64> = (0..9).map(|place| delay(Code::TimedOut, place, 0.5).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30, 30, 30]);
+    }
+
+    #[test]
+    fn what_takes_longer_to_cure_is_tried_less_often() {
+        let seconds = |code, place| delay(code, place, 0.5).as_secs();
+        assert_eq!(seconds(Code::NameNotResolved, 59), 30);
+        assert_eq!(seconds(Code::NameNotResolved, 60), 300);
+        assert_eq!(seconds(Code::AccountUnavailable, 0), 300);
+        assert_eq!(seconds(Code::AgentRefused, 0), 60);
     }
 
     #[test]

@@ -1,6 +1,10 @@
-//! Which failures time may cure, and which only a person can.
+//! Which failures time may cure, and for how long that is believed.
 
-use alknet_proto::Code;
+use std::time::Duration;
+
+use alknet_proto::{Code, Reason, Stage};
+
+use crate::limits::DAMAGE_WINDOW;
 
 /// Whether trying again may succeed with nobody doing anything.
 ///
@@ -22,6 +26,8 @@ pub fn may_cure_itself(code: Code) -> bool {
         | Code::RemotePortInUse
         | Code::RemoteForwardRefused
         | Code::SessionLimit
+        | Code::AccountUnavailable
+        | Code::AgentRefused
         | Code::NotSaved
         | Code::Internal => true,
         // Trying again would be rude, dangerous or pointless.
@@ -32,6 +38,7 @@ pub fn may_cure_itself(code: Code) -> bool {
         | Code::HostKeyUnknown
         | Code::HostKeyChanged
         | Code::HostKeyRevoked
+        | Code::HostKeyRefused
         | Code::AuthRefused
         | Code::NeedsInput
         | Code::Disconnected
@@ -46,5 +53,57 @@ pub fn may_cure_itself(code: Code) -> bool {
         | Code::Forbidden
         | Code::Aborted
         | Code::Stopped => false,
+    }
+}
+
+/// How often the same failure is taken for one that cures itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// For ever.
+    Endless,
+    /// So often in a row; the last one is final.
+    InARow(u32),
+    /// So often within this time, whatever is between; the last one is final.
+    Within(u32, Duration),
+}
+
+/// When a failure that may cure itself is final after all.
+pub fn patience(code: Code) -> Patience {
+    if code == Code::NotSsh {
+        // It may be the login page of a network; more often it is the wrong port.
+        Patience::InARow(3)
+    } else if code == Code::AgentRefused {
+        // A key that nobody touched is asked for once more, not for ever: each time something blinks.
+        Patience::InARow(2)
+    } else if code == Code::ProtocolError {
+        // Something between here and there damages what passes, or alters it.
+        Patience::Within(3, DAMAGE_WINDOW)
+    } else {
+        Patience::Endless
+    }
+}
+
+/// Whether the network is what failed, so that its return elsewhere is a reason to try.
+pub fn is_of_network(reason: &Reason) -> bool {
+    let is_on_the_way = matches!(reason.stage, Stage::Resolve | Stage::Tcp);
+    is_on_the_way
+        && matches!(
+            reason.code,
+            Code::ConnectionRefused
+                | Code::TimedOut
+                | Code::Unreachable
+                | Code::NameNotResolved
+                | Code::KeepaliveLost
+                | Code::ConnectionLost
+        )
+}
+
+/// Whether an attempt that failed so had begun to shake hands with the server.
+pub fn had_handshake(reason: &Reason) -> bool {
+    match reason.stage {
+        Stage::Proxy | Stage::Handshake | Stage::HostKey | Stage::Auth => true,
+        Stage::Config | Stage::Resolve | Stage::Tcp | Stage::Forward | Stage::Bind | Stage::Target | Stage::LocalIo => {
+            false
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use alknet_proto::status::Algorithms;
 use alknet_proto::{Destination, ForwardId, Operation, Reason, RequestId};
 
+use crate::host::Host;
 use crate::rules::SavedRules;
 
 /// Names one client connection of one daemon run.
@@ -131,6 +132,16 @@ pub enum Event {
     RetryAll,
     /// The daemon is asked to end.
     ShutdownAsked,
+    /// An attempt knows which server it has to connect to and waits for `Admit`. It comes once for every server on the
+    /// way; by then it is logged in at the one before.
+    Knocks {
+        /// Where it goes in the end.
+        destination: Destination,
+        /// The number of the attempt.
+        epoch: Epoch,
+        /// The server that it connects to now.
+        host: Host,
+    },
 }
 
 /// Who answered at the other end of a session.

@@ -226,7 +226,7 @@ impl Forward {
         };
         let suspended = |reason: &Reason| Derived {
             status: Status::Suspended,
-            reason: Some(reason.clone()),
+            reason: Some(session.told(reason)),
             attempt: session.failures,
             retry_at: session.retry_at(),
         };
@@ -237,7 +237,9 @@ impl Forward {
             Phase::Connecting { after: Some(cause), .. } => suspended(cause),
             Phase::Connecting { after: None, .. } => Derived::plain(Status::Starting),
             Phase::Suspended { cause, .. } => suspended(cause),
-            Phase::Failed { cause } => Derived { status: Status::Error, ..suspended(cause) },
+            Phase::Failed { cause } => {
+                Derived { status: Status::Error, reason: Some(cause.clone()), ..suspended(cause) }
+            }
             Phase::Active { .. } if is_open => Derived::plain(Status::Active),
             // The session is back and the server has not answered yet: the status goes on until it has.
             Phase::Active { .. } if self.shown.status == Status::Suspended => Derived {

@@ -14,18 +14,23 @@ pub mod backoff;
 pub mod cause;
 pub mod limits;
 
+mod budget;
 mod calls;
 mod forward;
+mod host;
 mod naming;
 mod publish;
 mod requests;
 mod select;
 mod session;
 mod settle;
+mod supervise;
+mod waiting;
 mod watch;
 
 pub use action::{Action, Listen};
 pub use event::{Call, ClientId, Epoch, Event, Peer};
+pub use host::Host;
 pub use model::{Model, Snapshot};
 pub use moment::Moment;
 pub use rules::{SavedRule, SavedRules, check_spec};

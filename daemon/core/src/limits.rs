@@ -28,3 +28,18 @@ pub const MAX_FORWARDS: usize = 2000;
 pub const REMEMBERED_EVENTS: usize = 10_000;
 /// How many changes of one forward are kept for `show`.
 pub const REMEMBERED_CHANGES: usize = 50;
+/// Handshakes of one destination that end in no login, at most within any minute. A server that counts them (sshd's
+/// PerSourcePenalties, fail2ban) bans whoever has many more.
+pub const HANDSHAKES_PER_MINUTE: u32 = 6;
+/// So many of them may come without a pause: a person mends something, asks, and mends again.
+pub const HANDSHAKE_BURST: u32 = 3;
+/// So many attempts may be at one server without a login: below the 10 from which sshd's MaxStartups drops some.
+pub const MAX_UNFINISHED_LOGINS: usize = 4;
+/// A server that closes or says nothing where a greeting is due, so often in a row, is taken to have banned us.
+pub const SILENT_BAN_AFTER: u32 = 3;
+/// After so many failures in a row the status says so.
+pub const MANY_FAILURES: u32 = 5;
+/// When another destination comes back, a waiting one tries at once, but not again before so long.
+pub const NUDGE_AFTER: Duration = Duration::from_secs(30);
+/// Within this time, [`crate::cause::patience`] with damaged data ends.
+pub const DAMAGE_WINDOW: Duration = Duration::from_secs(600);

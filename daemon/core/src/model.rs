@@ -13,6 +13,7 @@ use crate::forward::{Forward, Life, Listener, Usage};
 use crate::moment::Moment;
 use crate::rules::{SavedRule, SavedRules};
 use crate::session::{Phase, Session};
+use crate::supervise::{News, Supervision};
 use crate::watch::Watches;
 
 /// Everything the daemon knows and decides by.
@@ -30,6 +31,7 @@ pub struct Model {
     /// The disk may not have what is true now; it is tried again then.
     pub(crate) save_again_at: Option<Moment>,
     pub(crate) stopping: bool,
+    pub(crate) supervision: Supervision,
 }
 
 /// A request for forwards that another request still works on.
@@ -81,6 +83,7 @@ impl Model {
             }
         }
         self.settle_sessions(&mut turn);
+        self.settle_attempts(&mut turn);
         // What an attempt or its end means for listeners on the server is known only now.
         self.settle_listeners(&mut turn);
         self.publish_changes(&mut turn);
@@ -150,17 +153,22 @@ impl Model {
                 if let Some(session) = self.sessions.get_mut(&destination) {
                     session.connected(epoch, peer, turn.now);
                 }
+                self.supervise_login(&destination, epoch, turn.now);
             }
             Event::Lost { destination, epoch, reason } => {
+                let news = News::of(self.sessions.get(&destination), epoch);
                 if let Some(session) = self.sessions.get_mut(&destination) {
-                    session.lost(epoch, reason, turn.now, turn.jitter);
+                    session.lost(epoch, reason.clone(), turn.now, turn.jitter);
                 }
+                self.supervise_loss(&destination, epoch, &reason, news, turn);
             }
+            Event::Knocks { destination, epoch, host } => self.supervision.knocks(destination, epoch, host),
             Event::Saved { revision } => self.saved_revision = self.saved_revision.max(revision),
             Event::NotSaved { revision, reason } => self.not_saved(revision, &reason, turn),
             Event::Tick => {}
             Event::Roused => self.rouse(turn),
             Event::RetryAll => {
+                self.supervision.excuse_all();
                 for session in self.sessions.values_mut() {
                     if matches!(session.phase, Phase::Suspended { .. }) {
                         session.retry(turn.now);
@@ -173,10 +181,11 @@ impl Model {
 
     /// What looked alive is asked, what waits tries at once.
     fn rouse(&mut self, turn: &mut Turn) {
+        self.supervision.excuse_all();
         for (destination, session) in &mut self.sessions {
             if let Some(epoch) = session.active_epoch() {
                 turn.actions.push(Action::Probe { destination: destination.clone(), epoch });
-            } else if matches!(session.phase, Phase::Suspended { .. }) {
+            } else if matches!(session.phase, Phase::Suspended { .. }) || session.has_despaired() {
                 session.retry(turn.now);
             }
         }
@@ -195,6 +204,7 @@ impl Model {
             forward.life = Life::Kept;
             forward.port = rule.earlier_port;
             self.next_id = self.next_id.max(rule.id.0.saturating_add(1));
+            self.supervision.begin(&rule.destination, turn.now);
             self.forwards.insert(rule.id, forward);
         }
     }

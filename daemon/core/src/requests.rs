@@ -238,6 +238,7 @@ impl Model {
         for destination in destinations {
             if let Some(session) = self.sessions.get_mut(&destination) {
                 session.retry(now);
+                self.supervision.excuse(&destination);
             }
         }
     }
@@ -277,6 +278,7 @@ impl Model {
         let mut retried = Vec::new();
         for (destination, session) in &mut self.sessions {
             if (all || destinations.contains(destination)) && session.retry(turn.now) {
+                self.supervision.excuse(destination);
                 retried.push(destination.clone());
             }
         }

@@ -37,6 +37,8 @@ pub(crate) struct Session {
     losses: VecDeque<Moment>,
     /// What watchers were last told.
     pub(crate) shown: Shown,
+    /// Its next try waits for the destination's budget.
+    pub(crate) is_held: bool,
 }
 
 /// A session as watchers know it.
@@ -55,6 +57,7 @@ impl Session {
             place: 0,
             losses: VecDeque::new(),
             shown: Shown { state: SessionState::Idle, reason: None, since: now },
+            is_held: false,
         }
     }
 
@@ -72,6 +75,11 @@ impl Session {
             Phase::Connecting { epoch, .. } | Phase::Active { epoch, .. } => Some(*epoch),
             Phase::Idle { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
         }
+    }
+
+    /// Whether this attempt is under way for it and not logged in.
+    pub(crate) fn is_trying(&self, epoch: Epoch) -> bool {
+        matches!(&self.phase, Phase::Connecting { epoch: current, .. } if *current == epoch)
     }
 
     /// Whether a wanted session has to start an attempt now.
@@ -94,6 +102,7 @@ impl Session {
 
     pub(crate) fn start_attempt(&mut self, epoch: Epoch, deadline: Moment) {
         self.phase = Phase::Connecting { epoch, deadline, after: self.cause().cloned() };
+        self.is_held = false;
     }
 
     pub(crate) fn connected(&mut self, epoch: Epoch, peer: Peer, now: Moment) {
@@ -162,6 +171,7 @@ impl Session {
         if !matches!(self.phase, Phase::Idle { .. }) {
             self.phase = Phase::Idle { by_person: false };
             self.failures = 0;
+            self.is_held = false;
         }
         open
     }
@@ -205,9 +215,9 @@ impl Session {
         match &self.phase {
             Phase::Idle { by_person: false } => (SessionState::Idle, None),
             Phase::Idle { by_person: true } => (SessionState::Idle, Some(disconnected())),
-            Phase::Connecting { after, .. } => (SessionState::Connecting, after.clone()),
+            Phase::Connecting { after, .. } => (SessionState::Connecting, after.as_ref().map(|cause| self.told(cause))),
             Phase::Active { .. } => (SessionState::Active, None),
-            Phase::Suspended { cause, .. } => (SessionState::Suspended, Some(cause.clone())),
+            Phase::Suspended { cause, .. } => (SessionState::Suspended, Some(self.told(cause))),
             Phase::Failed { cause } if cause.code == Code::NeedsInput => {
                 (SessionState::NeedsInput, Some(cause.clone()))
             }

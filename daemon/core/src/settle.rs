@@ -111,7 +111,7 @@ impl Model {
                 self.sessions.insert(forward.spec.destination.clone(), Session::new(turn.now));
             }
         }
-        let Model { sessions, forwards, last_epoch, stopping, .. } = self;
+        let Model { sessions, forwards, last_epoch, stopping, supervision, .. } = self;
         for (destination, session) in sessions {
             let users = || forwards.values().filter(|forward| forward.spec.destination == *destination);
             give_up_if_late(destination, session, turn);
@@ -119,7 +119,7 @@ impl Model {
                 if let Some(epoch) = session.rest(turn.now) {
                     turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
                 }
-            } else if session.is_due(turn.now) && !*stopping {
+            } else if session.is_due(turn.now) && !*stopping && supervision.let_start(destination, session, turn.now) {
                 let epoch = last_epoch.next();
                 session.start_attempt(epoch, turn.now + ATTEMPT_LIMIT);
                 let accept_new = users().any(|forward| forward.is_visible() && forward.spec.accept_new);
@@ -138,6 +138,8 @@ impl Model {
             self.sessions.remove(destination);
         }
         turn.actions.push(Action::ForgetSession(destination.clone()));
+        let is_named = |other: &Destination| self.sessions.contains_key(other);
+        self.supervision.forget(is_named, turn.now);
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alknet_core::{Epoch, Event, Peer};
+use alknet_core::{Epoch, Event, Host, Peer};
 use alknet_proto::{Code, Destination, Reason, Stage};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -49,6 +49,8 @@ pub struct Attempt {
     pub cancel: CancellationToken,
     /// Asks to find out at once whether the server is still there: it has [`PROBE_LIMIT`] (5 s) to answer.
     pub probe: Arc<Notify>,
+    /// Lets it go on to the server that it knocked for.
+    pub admission: Arc<Notify>,
 }
 
 impl Attempt {
@@ -112,6 +114,7 @@ impl Attempt {
         let name = place(&server.host, server.port);
         let question = Question::of(&server, self.accept_new);
         let judge = unblocked(move || Judge::read(question)).await?;
+        self.knock(&server.host, server.port).await;
         let (stream, address) = transport::connect(&server).await?;
         let mut handle =
             shake_hands(Prompt(stream), &name, judge.clone(), session, cut.clone(), &server.offered).await?;
@@ -121,6 +124,14 @@ impl Attempt {
         auth::log_in(&mut handle, &server, session).await?;
         let link = Link::new(self.epoch, self.counters.clone(), session.clone(), Arc::new(handle));
         Ok((Arc::new(link), peer(session, address, server.user)))
+    }
+
+    /// Waits to be let go to this server; comes once for every server on the way, before it is connected to.
+    async fn knock(&self, host: &str, port: u16) {
+        let (destination, epoch) = (self.destination.clone(), self.epoch);
+        // Nobody listens while the daemon ends; then it is cancelled.
+        let _ = self.inbox.send(Event::Knocks { destination, epoch, host: Host::new(host, port) }).await;
+        self.admission.notified().await;
     }
 
     async fn resolve(&self) -> Result<Server, Reason> {
@@ -157,7 +168,8 @@ impl Attempt {
                         } else if !was_heard {
                             let silence = if is_probe { patience } else { interval * count };
                             let message = format!("the server has not answered for {} s", silence.as_secs_f64());
-                            return Reason::new(Stage::Tcp, Code::KeepaliveLost, message);
+                            return Reason::new(Stage::Tcp, Code::KeepaliveLost, message)
+                                .with_hint("the network between here and the server broke it; it is connected to again");
                         }
                     }
                 }

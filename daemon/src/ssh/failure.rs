@@ -109,30 +109,43 @@ pub(super) fn listen_refused(bind: &Bind, error: &Error) -> Reason {
     Reason::new(Stage::Forward, Code::RemoteForwardRefused, message).with_hint(hint)
 }
 
+/// What to do about data that is not as it was sent.
+pub(super) const DAMAGE: &str =
+    "something between here and the server damages or alters what passes; it is tried three times in ten minutes";
+
+/// What to do about a session that ended by a mistake of this program.
+const DEFECT: &str = "it is connected to again; the log of alknetd says more for a report";
+
 /// Why a session that stood ended. `silence` is how long the server may stay silent.
 pub(super) fn session_ended(error: &Error, silence: Option<Duration>) -> Reason {
     let silent = || match silence {
         Some(silence) => format!("the server has not answered for {} s", silence.as_secs_f64()),
         None => "the server stopped answering".to_owned(),
     };
+    const LINK: &str = "the network between here and the server broke it; it is connected to again";
     match error {
-        Error::KeepaliveTimeout | Error::InactivityTimeout => Reason::new(Stage::Tcp, Code::KeepaliveLost, silent()),
-        Error::IO(io) if io.kind() == std::io::ErrorKind::TimedOut => {
-            Reason::new(Stage::Tcp, Code::KeepaliveLost, silent())
+        Error::KeepaliveTimeout | Error::InactivityTimeout => {
+            Reason::new(Stage::Tcp, Code::KeepaliveLost, silent()).with_hint(LINK)
         }
-        Error::IO(io) => Reason::new(Stage::Tcp, Code::ConnectionLost, io_words(io)),
+        Error::IO(io) if io.kind() == std::io::ErrorKind::TimedOut => {
+            Reason::new(Stage::Tcp, Code::KeepaliveLost, silent()).with_hint(LINK)
+        }
+        Error::IO(io) => Reason::new(Stage::Tcp, Code::ConnectionLost, io_words(io)).with_hint(LINK),
         Error::Disconnect | Error::HUP | Error::SendError | Error::RecvError => {
             Reason::new(Stage::Tcp, Code::ConnectionLost, "the server closed the connection")
+                .with_hint("it was restarted, or somebody ended the session there; it is connected to again")
         }
         Error::Pending => Reason::new(
             Stage::Tcp,
             Code::ConnectionLost,
             "the key exchange did not keep up with the data; the session starts anew",
-        ),
-        Error::Join(_) => Reason::new(Stage::Tcp, Code::Internal, "the session ended by a defect in the SSH library"),
+        )
+        .with_hint(DEFECT),
+        Error::Join(_) => Reason::new(Stage::Tcp, Code::Internal, "the session ended by a defect in the SSH library")
+            .with_hint(DEFECT),
         other => {
             let message = format!("the session broke: {}", lower_first(&other.to_string()));
-            Reason::new(Stage::Tcp, Code::ProtocolError, message)
+            Reason::new(Stage::Tcp, Code::ProtocolError, message).with_hint(DAMAGE)
         }
     }
 }
@@ -148,12 +161,32 @@ pub(super) fn disconnected_by_server(code: &russh::Disconnect, said: &str) -> Re
     };
     match code {
         _ if busy => server_busy(&message),
+        _ if is_closed_account(said) => account_unavailable("the server", said),
         // RFC 4253: the login is over, and another try would be the same.
+        D::HostNotAllowedToConnect => Reason::new(Stage::Auth, Code::AuthRefused, message).with_hint(
+            "the server takes no connections from this machine: ask its administrator; then: alknetctl retry",
+        ),
         D::NoMoreAuthMethodsAvailable | D::IllegalUserName => Reason::new(Stage::Auth, Code::AuthRefused, message)
             .with_hint("check the user name, and that the key is in authorized_keys there; then: alknetctl retry"),
         // Codes of the protocol, which say nothing that the words do not.
-        _ => Reason::new(Stage::Tcp, Code::ConnectionLost, message),
+        _ => Reason::new(Stage::Tcp, Code::ConnectionLost, message)
+            .with_hint("it was shut down, or somebody ended the session there; it is connected to again"),
     }
+}
+
+/// Whether these are the words of a server that knows the login and takes nobody, or not this account, for a time.
+pub(super) fn is_closed_account(said: &str) -> bool {
+    let words = said.to_ascii_lowercase();
+    let closed = ["not permitted to log in", "nologin", "booting up", "going down", "account has expired"];
+    let locked = ["account expired", "account is locked", "account locked", "account is currently not available"];
+    closed.iter().chain(&locked).any(|part| words.contains(part))
+}
+
+/// The login is good, and the account is not to be used now.
+pub(super) fn account_unavailable(who: &str, said: &str) -> Reason {
+    let message = format!("{who} takes no login of this account now: `{}`", said.trim());
+    Reason::new(Stage::Auth, Code::AccountUnavailable, message)
+        .with_hint("its administrator can open the account; it is tried every five minutes")
 }
 
 /// Whether these are OpenSSH's words for «too many connections from you».

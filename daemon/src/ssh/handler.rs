@@ -77,6 +77,11 @@ impl russh::client::Handler for Handler {
         Ok(())
     }
 
+    async fn auth_banner(&mut self, banner: &str, _: &mut Russh) -> Result<(), HandlerError> {
+        self.session.note_banner(banner);
+        Ok(())
+    }
+
     async fn channel_open_confirmation(
         &mut self,
         id: ChannelId,

@@ -116,7 +116,9 @@ fn why(server: &str, error: &Error, greeting: &Greeting, session: &Session) -> R
     let is_ssh = said.lines().any(|line| line.starts_with("SSH-2.0-") || line.starts_with("SSH-1.99-"));
     let is_cut = matches!(error, Error::Disconnect | Error::HUP | Error::IO(_) | Error::SendError | Error::RecvError);
     if said.is_empty() && is_cut {
-        return failure::server_busy(&format!("{server} closed the connection before it said anything"));
+        let message = format!("{server} closed the connection before it said anything");
+        return Reason::new(Stage::Handshake, Code::ConnectionLost, message)
+            .with_hint("the server is starting or overrun, or it has banned this address for a while");
     }
     if !is_ssh {
         let message = format!("{server} does not speak SSH: it says `{}`", short(first_line));
@@ -139,31 +141,35 @@ fn why(server: &str, error: &Error, greeting: &Greeting, session: &Session) -> R
                 .with_hint("the server offers nothing that is still safe: it has to be updated")
         }
         Error::WrongServerSig => Reason::new(
-            Stage::Handshake,
-            Code::ProtocolError,
+            Stage::HostKey,
+            Code::HostKeyRefused,
             format!("{server} could not prove that it owns its host key"),
         )
-        .with_hint("something between here and the server may be altering the connection"),
+        .with_hint("something between here and the server may be altering the connection; then: alknetctl retry"),
         Error::IO(io) => {
             let message = format!("the connection to {server} broke in the key exchange: {}", failure::io_words(io));
-            Reason::new(Stage::Handshake, Code::ConnectionLost, message)
+            Reason::new(Stage::Handshake, Code::ConnectionLost, message).with_hint(CUT)
         }
         Error::Disconnect | Error::HUP | Error::SendError | Error::RecvError | Error::InactivityTimeout => {
             let message = format!("{server} closed the connection in the key exchange");
-            Reason::new(Stage::Handshake, Code::ConnectionLost, message)
+            Reason::new(Stage::Handshake, Code::ConnectionLost, message).with_hint(CUT)
         }
         Error::Join(_) => Reason::new(
             Stage::Handshake,
             Code::Internal,
             format!("the key exchange with {server} ended by a defect in the SSH library"),
-        ),
+        )
+        .with_hint("the log of alknetd says more for a report"),
         other => {
             let message =
                 format!("{server} broke the SSH protocol: {}", failure::lower_first(&short(&other.to_string())));
-            Reason::new(Stage::Handshake, Code::ProtocolError, message)
+            Reason::new(Stage::Handshake, Code::ProtocolError, message).with_hint(failure::DAMAGE)
         }
     }
 }
+
+/// What to do about a handshake that ended in its middle.
+const CUT: &str = "the network or the server broke it; what sshd logs there says more";
 
 fn kind_name(kind: &russh::AlgorithmKind) -> &'static str {
     match kind {

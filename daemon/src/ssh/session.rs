@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) over: CancellationToken,
     /// Why the session ended; the first cause that was noticed stays.
     end: Mutex<Option<Reason>>,
+    /// What the server says before the login, for people; the first words of it.
+    banner: Mutex<String>,
     /// What the server was last told to listen for.
     pub(super) remotes: RemoteListeners,
     /// The opens that the server has not answered yet.
@@ -55,6 +57,9 @@ impl Keepalive {
 
 /// While it lives, nobody reads one of the session's channels, and the server's silence says nothing.
 pub struct HeldUp(Arc<Session>);
+
+/// Enough to see why a server closes; servers may send any number of banners.
+const BANNER_CHARS: usize = 1024;
 
 /// How long a session may be held up.
 const HOLD_UP_LIMIT: Duration = Duration::from_secs(30);
@@ -136,6 +141,18 @@ impl Session {
     /// Why the session ended, where somebody said so.
     pub(super) fn end(&self) -> Option<Reason> {
         locked(&self.end).clone()
+    }
+
+    /// The server says something before the login.
+    pub(super) fn note_banner(&self, said: &str) {
+        let mut banner = locked(&self.banner);
+        let room = BANNER_CHARS.saturating_sub(banner.chars().count());
+        banner.extend(said.chars().take(room));
+    }
+
+    /// What the server said before the login.
+    pub(super) fn banner(&self) -> String {
+        locked(&self.banner).clone()
     }
 
     pub(super) fn learn(&self, learned: Learned) {

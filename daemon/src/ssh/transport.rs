@@ -190,7 +190,8 @@ fn not_connected(server: &str, error: &io::Error) -> Reason {
             let message = format!("this machine forbids connections to {server}");
             Reason::new(Stage::Tcp, Code::PermissionDenied, message).with_hint("see the firewall of this machine")
         }
-        _ => Reason::new(Stage::Tcp, Code::ConnectionLost, format!("cannot connect to {server}: {}", io_words(error))),
+        _ => Reason::new(Stage::Tcp, Code::ConnectionLost, format!("cannot connect to {server}: {}", io_words(error)))
+            .with_hint("see whether the network is up"),
     }
 }
 

@@ -14,4 +14,5 @@ mod paging;
 mod requests;
 mod saved;
 mod sessions;
+mod supervision;
 mod watching;

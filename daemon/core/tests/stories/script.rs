@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alknet_core::{Action, Call, ClientId, Epoch, Event, Listen, Model, Moment, Peer, SavedRules};
+use alknet_core::{Action, Call, ClientId, Epoch, Event, Host, Listen, Model, Moment, Peer, SavedRules};
 use alknet_proto::status::Algorithms;
 use alknet_proto::{
     Bind, Destination, ForwardId, ForwardSpec, Forwarding, Operation, RequestId, Selector, Stage, StatusEvent,
 };
 
-use crate::words::{edge, heard, reason, reply, word};
+use crate::words::{edge, heard, reason, reply, stage_named, stage_of, word};
 
 /// A story under way.
 struct Story {
@@ -203,7 +203,16 @@ impl Story {
             ["connected", to] => connected(to, self.attempt(to, epoch)),
             ["lost", to, code] => {
                 let (destination, epoch) = (to.parse().unwrap(), self.attempt(to, epoch));
-                Event::Lost { destination, epoch, reason: reason(Stage::Tcp, code) }
+                Event::Lost { destination, epoch, reason: reason(stage_of(code), code) }
+            }
+            // An attempt that failed at another step than its code is usual at.
+            ["lost", to, code, "at", stage] => {
+                let (destination, epoch) = (to.parse().unwrap(), self.attempt(to, epoch));
+                Event::Lost { destination, epoch, reason: reason(stage_named(stage), code) }
+            }
+            ["knocks", to, "at", host] => {
+                let (destination, epoch) = (to.parse().unwrap(), self.attempt(to, epoch));
+                Event::Knocks { destination, epoch, host: Host::new(host, 22) }
             }
             ["saved"] => Event::Saved { revision: self.revision },
             ["unsaved"] => Event::NotSaved { revision: self.revision, reason: reason(Stage::LocalIo, "not_saved") },
@@ -264,6 +273,7 @@ impl Story {
             Action::ForgetSession(destination) => format!("forget {destination}"),
             Action::Log(_) => return None,
             Action::Stop => "stop".to_owned(),
+            Action::Admit { destination, epoch } => format!("admit {destination} #{}", epoch.0),
         })
     }
 

@@ -29,7 +29,7 @@ fn a_failing_session_backs_off_for_ever() {
          8s tick: connect prod #5
          8s lost prod connection_refused: nothing
          16s tick: connect prod #6
-         16s lost prod connection_refused: nothing
+         16s lost prod connection_refused: web is suspended (connection_refused) until 32s
          32s tick: connect prod #7
          32s lost prod connection_refused: nothing
          61s tick: nothing

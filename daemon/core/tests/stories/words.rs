@@ -96,11 +96,40 @@ pub(crate) fn reason(stage: Stage, code: &str) -> Reason {
         Code::PermissionDenied,
         Code::RemotePortInUse,
         Code::NotSaved,
+        Code::TimedOut,
+        Code::NameNotResolved,
+        Code::Unreachable,
+        Code::NotSsh,
+        Code::ProtocolError,
+        Code::AgentRefused,
+        Code::AccountUnavailable,
+        Code::HostKeyUnknown,
+        Code::InvalidConfig,
     ]
     .into_iter()
     .find(|known| word(*known) == code)
     .unwrap();
     Reason::new(stage, code, word(code).replace('_', " "))
+}
+
+/// The step at which an attempt usually fails so.
+pub(crate) fn stage_of(code: &str) -> Stage {
+    match code {
+        "auth_refused" | "needs_input" | "agent_refused" | "account_unavailable" => Stage::Auth,
+        "host_key_changed" | "host_key_unknown" => Stage::HostKey,
+        "server_busy" | "not_ssh" | "protocol_error" => Stage::Handshake,
+        "name_not_resolved" => Stage::Resolve,
+        "invalid_config" => Stage::Config,
+        _ => Stage::Tcp,
+    }
+}
+
+pub(crate) fn stage_named(word: &str) -> Stage {
+    match word {
+        "handshake" => Stage::Handshake,
+        "auth" => Stage::Auth,
+        _ => panic!("no such stage: {word}"),
+    }
 }
 
 pub(crate) fn word(code: Code) -> String {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use alknet_core::{Action, Call, Epoch, Event, Listen, Peer, SavedRules};
+use alknet_core::limits::MAX_UNFINISHED_LOGINS;
+use alknet_core::{Action, Call, Epoch, Event, Host, Listen, Peer, SavedRules};
 use alknet_proto::status::Algorithms;
 use alknet_proto::{Bind, Code, Destination, ForwardId, ForwardStatus, Output, Reason, Stage, Status, StatusEvent};
 
@@ -40,6 +41,10 @@ pub(crate) struct World {
     pub(crate) counted_forwards: BTreeSet<ForwardId>,
     pub(crate) counted_sessions: BTreeSet<Destination>,
     last_epoch: Epoch,
+    /// Attempts that knocked and wait.
+    at_doors: BTreeMap<Epoch, Host>,
+    /// Attempts that were let in and are not known to be logged in or over.
+    inside: BTreeMap<Epoch, Host>,
     /// Everything succeeds from now on, and says so.
     pub(crate) is_kind: bool,
 }
@@ -106,6 +111,7 @@ impl World {
                 self.counted_sessions.remove(&destination);
             }
             Action::Stop => panic!("nobody asked to stop"),
+            Action::Admit { destination, epoch } => self.admit(destination, epoch, dice),
         }
     }
 
@@ -167,8 +173,36 @@ impl World {
         assert!(!is_open, "a second attempt to {destination} while one is open");
         self.counted_sessions.insert(destination.clone());
         self.sessions.insert(epoch, destination.clone());
+        if !self.is_kind && dice.one_in(6) {
+            self.lose_session(epoch, dice);
+        } else if self.is_kind || !dice.one_in(20) {
+            self.knock(destination, epoch, dice);
+        }
+    }
+
+    /// An attempt has found its way to a server; two destinations are names of one.
+    fn knock(&mut self, destination: Destination, epoch: Epoch, dice: &mut Dice) {
+        let is_alone = destination.host == "edge" || dice.one_in(10);
+        let host = Host::new(if is_alone { &destination.host } else { "one" }, 22);
+        self.at_doors.insert(epoch, host.clone());
+        self.tell(Source::Session(epoch), Event::Knocks { destination, epoch, host });
+    }
+
+    /// An attempt is let go to the server that it knocked for.
+    fn admit(&mut self, destination: Destination, epoch: Epoch, dice: &mut Dice) {
+        let host = self.at_doors.remove(&epoch).expect("who is let in has knocked, once");
+        if self.sessions.get(&epoch) != Some(&destination) {
+            return; // It is over already; its loss is on the way.
+        }
+        self.inside.insert(epoch, host.clone());
+        let n_inside = self.inside.values().filter(|other| **other == host).count();
+        assert!(n_inside <= MAX_UNFINISHED_LOGINS, "{n_inside} attempts at {host:?} without a login");
         if !self.is_kind && dice.one_in(3) {
             self.lose_session(epoch, dice);
+        } else if !self.is_kind && dice.one_in(10) {
+            // A jump: the next server on the way.
+            self.inside.remove(&epoch);
+            self.knock(destination, epoch, dice);
         } else if self.is_kind || !dice.one_in(20) {
             let peer = Peer {
                 address: String::new(),
@@ -215,8 +249,15 @@ impl World {
     pub(crate) fn lose_session(&mut self, epoch: Epoch, dice: &mut Dice) {
         let Some(destination) = self.sessions.remove(&epoch) else { return };
         self.end_remote_listeners(epoch);
-        let code = if dice.one_in(4) { Code::AuthRefused } else { Code::ConnectionLost };
-        let reason = Reason::new(Stage::Tcp, code, "lost");
+        let (stage, code) = match dice.roll(9) {
+            0 | 1 => (Stage::Auth, Code::AuthRefused),
+            2 => (Stage::Handshake, Code::ServerBusy),
+            3 => (Stage::Handshake, Code::ConnectionLost),
+            4 => (Stage::Handshake, Code::NotSsh),
+            5 => (Stage::Auth, Code::AgentRefused),
+            _ => (Stage::Tcp, Code::ConnectionLost),
+        };
+        let reason = Reason::new(stage, code, "lost");
         self.tell(Source::Session(epoch), Event::Lost { destination, epoch, reason });
     }
 
@@ -238,6 +279,10 @@ impl World {
         let source = dice.pick(self.news.keys())?.clone();
         let queue = self.news.get_mut(&source).unwrap();
         let event = queue.pop_front().unwrap();
+        if let Event::Connected { epoch, .. } | Event::Lost { epoch, .. } = &event {
+            self.inside.remove(epoch);
+            self.at_doors.remove(epoch);
+        }
         if queue.is_empty() {
             self.news.remove(&source);
         }

@@ -15,7 +15,7 @@ use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 
 use super::config::Server;
-use super::failure::place;
+use super::failure::{account_unavailable, is_closed_account, place};
 use super::handler::Handler;
 use super::host_key::name_of_key;
 use super::session::Session;
@@ -34,13 +34,22 @@ type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
 /// Stage `auth`: `auth_refused` when the server takes none of them, `needs_input` when a person has to unlock a key or
 /// answer something, `timed_out` after 20 s. `connection_lost` when the server went away meanwhile.
 pub(super) async fn log_in(handle: &mut Handle<Handler>, server: &Server, session: &Session) -> Result<(), Reason> {
-    let mut login =
-        Login { handle, server, session, offered: Vec::new(), notes: Vec::new(), seen: Vec::new(), methods: None };
+    let mut login = Login {
+        handle,
+        server,
+        session,
+        offered: Vec::new(),
+        notes: Vec::new(),
+        unsigned: None,
+        seen: Vec::new(),
+        methods: None,
+    };
     match tokio::time::timeout(LOGIN_TIMEOUT, login.run()).await {
         Ok(result) => result,
         Err(_) => {
             let message = format!("{} did not finish the login within {} s", login.who(), LOGIN_TIMEOUT.as_secs());
-            Err(Reason::new(Stage::Auth, Code::TimedOut, message))
+            Err(Reason::new(Stage::Auth, Code::TimedOut, message)
+                .with_hint("the server is overloaded or hangs, or a key waits to be touched"))
         }
     }
 }
@@ -54,6 +63,8 @@ struct Login<'a> {
     offered: Vec<String>,
     /// What could not be offered, and why.
     notes: Vec<String>,
+    /// A key that the agent did not sign with.
+    unsigned: Option<String>,
     /// No key is offered twice.
     seen: Vec<KeyData>,
     /// What the server said it would take.
@@ -202,6 +213,7 @@ impl Login<'_> {
             Err(error) => {
                 // The agent did not sign: a key that was not touched, or a locked agent.
                 self.notes.push(format!("{name} was not signed with: {}", words::of_system(&error)));
+                self.unsigned.get_or_insert(name);
                 Ok(Answer::NotThisKey)
             }
         }
@@ -213,9 +225,13 @@ impl Login<'_> {
 
     /// The connection ended within the login.
     fn cut_short(&self) -> Reason {
+        let banner = self.session.banner();
+        if is_closed_account(&banner) {
+            return account_unavailable(&place(&self.server.host, self.server.port), &banner);
+        }
         let Some(mut end) = self.session.end() else {
             let message = format!("{} closed the connection during the login", self.who());
-            return Reason::new(Stage::Auth, Code::ConnectionLost, message);
+            return Reason::new(Stage::Auth, Code::ConnectionLost, message).with_hint("what sshd logs there says more");
         };
         if end.message.contains("Too many authentication failures") {
             let mut refused = self.refused();
@@ -228,6 +244,11 @@ impl Login<'_> {
     }
 
     fn refused(&self) -> Reason {
+        if let (true, Some(name)) = (self.offered.is_empty(), &self.unsigned) {
+            let message = format!("the agent did not sign with {name}, so there was no login to {}", self.who());
+            return Reason::new(Stage::Auth, Code::AgentRefused, message)
+                .with_hint("touch the key or confirm its use when it is asked for; then: alknetctl retry");
+        }
         if self.offered.is_empty() {
             let message = format!("there is no key to log in to {} with{}", self.who(), self.besides());
             return Reason::new(Stage::Auth, Code::AuthRefused, message)

@@ -76,7 +76,10 @@ impl World {
             inbox,
             cancel: cancel.clone(),
             probe: Arc::default(),
+            admission: Arc::default(),
         };
+        // It is let go to its server as soon as it knocks.
+        attempt.admission.notify_one();
         tokio::spawn(attempt.run());
         Running { links, events, cancel, counters }
     }
@@ -93,7 +96,12 @@ pub(super) struct Running {
 impl Running {
     /// Its next news; `None` after the last.
     pub(super) async fn news(&mut self) -> Option<Event> {
-        timeout(LIMIT, self.events.recv()).await.expect("there is news in time")
+        loop {
+            let news = timeout(LIMIT, self.events.recv()).await.expect("there is news in time");
+            if !matches!(news, Some(Event::Knocks { .. })) {
+                return news;
+            }
+        }
     }
 
     /// Waits until it is logged in.

@@ -1,0 +1,76 @@
+//! How a session waits for longer than its backoff says, and what people see of it.
+
+use alknet_proto::{Code, Reason, Stage};
+
+use crate::event::Epoch;
+use crate::limits::{HANDSHAKES_PER_MINUTE, MANY_FAILURES};
+use crate::moment::Moment;
+use crate::session::{Phase, Session};
+
+impl Session {
+    /// It may not try before then: its destination has had too many handshakes. `last` is what the last one came to, for
+    /// a session that knows of none.
+    pub(crate) fn hold(&mut self, last: Option<Reason>, until: Moment) {
+        let unknown = || Reason::new(Stage::Handshake, Code::ConnectionLost, "the tries before came to nothing");
+        let cause = self.cause().cloned().or(last).unwrap_or_else(unknown);
+        self.phase = Phase::Suspended { cause, retry_at: until };
+        self.is_held = true;
+    }
+
+    /// Its server is to be left alone until then, for this reason.
+    pub(crate) fn leave_alone(&mut self, reason: Reason, until: Moment) {
+        if matches!(self.phase, Phase::Suspended { .. }) {
+            self.phase = Phase::Suspended { cause: reason, retry_at: until };
+        }
+    }
+
+    /// The attempt under way is sent away before it connects.
+    pub(crate) fn put_off(&mut self, epoch: Epoch, reason: Reason, until: Moment) {
+        if matches!(&self.phase, Phase::Connecting { epoch: current, .. } if *current == epoch) {
+            self.phase = Phase::Suspended { cause: reason, retry_at: until };
+        }
+    }
+
+    /// The attempt under way waited for its turn: its time begins now.
+    pub(crate) fn prolong(&mut self, epoch: Epoch, until: Moment) {
+        if let Phase::Connecting { epoch: current, deadline, .. } = &mut self.phase
+            && *current == epoch
+        {
+            *deadline = until;
+        }
+    }
+
+    /// What may cure itself has not, `n` times: it is left to a person.
+    pub(crate) fn despair(&mut self, n: u32) {
+        if let Phase::Suspended { cause, .. } = &self.phase {
+            let mut cause = cause.clone();
+            cause.message.push_str(&format!("; it was so {n} times, so it is not tried again"));
+            let then = "alknetctl retry tries again";
+            cause.hint = Some(cause.hint.map_or_else(|| then.to_owned(), |hint| format!("{hint}; then: {then}")));
+            self.phase = Phase::Failed { cause };
+        }
+    }
+
+    /// Whether it failed so often that it was given up, though the failure may cure itself.
+    pub(crate) fn has_despaired(&self) -> bool {
+        matches!(&self.phase, Phase::Failed { cause } if crate::cause::may_cure_itself(cause.code))
+    }
+
+    /// The cause as people see it: with how often it was in vain, and with what else it waits for.
+    pub(crate) fn told(&self, cause: &Reason) -> Reason {
+        let mut told = cause.clone();
+        if MANY_FAILURES <= self.failures {
+            // The count itself is in `attempt`; a message that changes with every try would be news with every try.
+            told.message
+                .push_str(&format!("; failed {MANY_FAILURES} times in a row or more, next tries are far apart"));
+            told.hint.get_or_insert_with(|| "alknetctl retry tries at once".to_owned());
+        }
+        if self.is_held {
+            let more = format!(
+                "; after so many handshakes without a login the next one waits (at most {HANDSHAKES_PER_MINUTE} a minute)"
+            );
+            told.message.push_str(&more);
+        }
+        told
+    }
+}

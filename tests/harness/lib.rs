@@ -13,6 +13,7 @@
 pub mod content;
 pub mod ctl;
 pub mod daemon;
+pub mod distance;
 pub mod keys;
 pub mod load;
 pub mod netns;

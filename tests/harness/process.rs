@@ -87,6 +87,13 @@ pub fn peak_resident_bytes(pid: i32) -> u64 {
     status_bytes(pid, "VmHWM:")
 }
 
+/// The memory of a process in RAM, in bytes; what it shares with others counts in parts.
+pub fn proportional_bytes(pid: i32) -> u64 {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).expect("the kernel reports memory");
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 /// The CPU time that a process has used, in user and kernel mode.
 pub fn cpu_time(pid: i32) -> Duration {
     let ticks = stat_field(pid, 14).unwrap_or(0) + stat_field(pid, 15).unwrap_or(0);

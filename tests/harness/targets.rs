@@ -1,9 +1,10 @@
 //! Small servers whose answers can be checked: what stands behind a forward.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use socket2::SockRef;
@@ -118,6 +119,41 @@ pub fn sink() -> Target {
     serve_tcp("127.0.0.1", |mut stream: TcpStream| async move {
         let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
     })
+}
+
+/// Sends without end, as fast as it is read.
+pub fn flood() -> Target {
+    static BYTES: [u8; 256 << 10] = [0xA5; 256 << 10];
+    serve_tcp("127.0.0.1", |mut stream: TcpStream| async move { while stream.write_all(&BYTES).await.is_ok() {} })
+}
+
+/// How many bytes came from each client, which says its number in its first eight bytes (big-endian).
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Arc<Mutex<HashMap<u64, Arc<AtomicU64>>>>);
+
+impl Tally {
+    /// What came from the client of this number so far, its first eight bytes among it.
+    pub fn of(&self, client: u64) -> Arc<AtomicU64> {
+        self.0.lock().unwrap().entry(client).or_default().clone()
+    }
+}
+
+/// Reads everything, counts it in the tally, and answers nothing.
+pub fn tallying_sink() -> (Target, Tally) {
+    let tally = Tally::default();
+    let counting = tally.clone();
+    let target = serve_tcp("127.0.0.1", move |mut stream: TcpStream| {
+        let tally = counting.clone();
+        async move {
+            let Ok(client) = stream.read_u64().await else { return };
+            let count = tally.of(client);
+            let mut buffer = vec![0; 256 << 10];
+            while let Ok(n @ 1..) = stream.read(&mut buffer).await {
+                count.fetch_add(n as u64, SeqCst);
+            }
+        }
+    });
+    (target, tally)
 }
 
 /// Takes connections and neither reads nor writes.

@@ -132,7 +132,7 @@ pub(crate) enum Command {
     /// Show the daemon, its sessions and its forwards at a glance
     #[command(visible_alias = "st")]
     Status {
-        /// Exit 3 unless every forward that is not stopped is active
+        /// Exit 3 unless every forward that is not stopped is active; with -q, print nothing
         #[arg(long)]
         check: bool,
     },

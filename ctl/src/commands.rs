@@ -15,6 +15,7 @@ use clap::CommandFactory;
 use crate::args::{Cli, Command};
 use crate::client::Address;
 use crate::exit::{Exit, Failure};
+use crate::json::Completions;
 use crate::printer::Printer;
 
 /// Does what the command line asks for, to its end.
@@ -48,6 +49,11 @@ fn completions(shell: clap_complete::Shell, printer: &mut Printer) -> Result<Exi
     let mut script = Vec::new();
     // Into memory first: the generator panics where writing fails.
     clap_complete::generate(shell, &mut Cli::command(), "alknetctl", &mut script);
-    printer.text(&String::from_utf8_lossy(&script))?;
+    let script = String::from_utf8_lossy(&script);
+    if printer.json {
+        printer.json(&Completions { shell: shell.to_string(), script: &script })?;
+    } else {
+        printer.text(&script)?;
+    }
     Ok(Exit::Done)
 }

@@ -72,6 +72,7 @@ impl From<Code> for Exit {
             | Code::HostKeyRefused
             | Code::AccountUnavailable
             | Code::AgentRefused
+            | Code::TooManyFiles
             | Code::Internal => Exit::Failed,
         }
     }

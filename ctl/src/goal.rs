@@ -133,6 +133,7 @@ impl View {
                     forward.since = changed.at;
                     forward.reason.clone_from(&changed.reason);
                     forward.retry_at = changed.retry_at;
+                    forward.bind_port = changed.bind_port;
                 }
             }
             StatusEvent::SessionStatus(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) => {}
@@ -162,6 +163,7 @@ mod tests {
             to,
             reason: None,
             retry_at: None,
+            bind_port: 8080,
         })
     }
 

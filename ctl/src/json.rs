@@ -1,9 +1,9 @@
 //! The JSON objects that are this program's own; everything else is a type of the protocol.
 
-use alknet_proto::operation::ForwardRef;
 mod explained;
 
-use alknet_proto::status::{Change, ForwardDetail, Prompt};
+use alknet_proto::operation::ForwardRef;
+use alknet_proto::status::{Change, ForwardDetail, Prompt, Refusal};
 use alknet_proto::{
     Code, DaemonStatus, Fault, ForwardId, ForwardName, ForwardStats, ForwardStatus, SessionStatus, Stage,
 };
@@ -63,11 +63,12 @@ pub(crate) struct Detail<'a> {
     #[serde(flatten)]
     forward: &'a ForwardStatus,
     history: &'a [Change],
+    last_refusal: Option<&'a Refusal>,
 }
 
 impl<'a> From<&'a ForwardDetail> for Detail<'a> {
     fn from(detail: &'a ForwardDetail) -> Self {
-        Detail { forward: &detail.forward, history: &detail.history }
+        Detail { forward: &detail.forward, history: &detail.history, last_refusal: detail.last_refusal.as_ref() }
     }
 }
 
@@ -98,6 +99,15 @@ pub(crate) struct Pong {
 pub(crate) struct Done {
     /// Always true.
     pub(crate) ok: bool,
+}
+
+/// `completions`: the script of a shell.
+#[derive(Serialize)]
+pub(crate) struct Completions<'a> {
+    /// Which shell.
+    pub(crate) shell: String,
+    /// What the shell is to read.
+    pub(crate) script: &'a str,
 }
 
 /// `version`: of this program, and of the daemon where one answers.
@@ -162,7 +172,7 @@ mod tests {
 
     #[test]
     fn show_is_one_flat_object_with_a_history() {
-        let detail = ForwardDetail { forward: sample::active("web"), history: Vec::new() };
+        let detail = ForwardDetail { forward: sample::active("web"), history: Vec::new(), last_refusal: None };
 
         let shown: serde_json::Value = serde_json::from_str(&text(&Detail::from(&detail))).unwrap();
 

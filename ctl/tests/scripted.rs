@@ -123,6 +123,7 @@ fn changed(forward: &ForwardStatus, to: Status) -> Body {
         to,
         reason: sample::suspended(1, "x").reason,
         retry_at: Some(sample::at(1)),
+        bind_port: forward.bind_port,
     })))
 }
 

@@ -130,6 +130,14 @@ fn completions_and_help_need_no_daemon() {
 }
 
 #[test]
+fn completions_in_json_are_one_value() {
+    let ended = alknetctl(&["completions", "fish", "--json"]);
+
+    assert_eq!((ended.code, &ended.json()["shell"]), (Some(0), &json!("fish")));
+    assert!(ended.json()["script"].as_str().unwrap().contains("complete -c alknetctl"));
+}
+
+#[test]
 fn colours_come_where_they_are_asked_for() {
     assert!(alknetctl(&["ls", "--color", "always"]).stderr.starts_with("\u{1b}["));
     assert!(alknetctl(&["ls", "--color=never"]).stderr.starts_with("error: "));

@@ -1,9 +1,11 @@
 //! What is counted while bytes flow: plain atomics, added to by whoever moves the bytes.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use alknet_proto::ForwardStats;
+use alknet_proto::status::Refusal;
+use alknet_proto::{ForwardStats, Reason};
 
 /// Counts the connections and bytes of one forward. Lives as long as the rule, over reconnects.
 #[derive(Debug, Default)]
@@ -13,6 +15,8 @@ pub struct ForwardCounters {
     refused: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Written once for each refusal and read for `show`; nobody decides by it.
+    last_refusal: Mutex<Option<Refusal>>,
 }
 
 impl ForwardCounters {
@@ -23,9 +27,16 @@ impl ForwardCounters {
         OpenConnection(self.clone())
     }
 
-    /// Counts a connection that could not be carried.
-    pub fn refuse(&self) {
+    /// Counts a connection that could not be carried, and keeps why.
+    pub fn refuse(&self, reason: Reason) {
         self.refused.fetch_add(1, Relaxed);
+        let refusal = Refusal { at: jiff::Timestamp::now(), reason };
+        *self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner) = Some(refusal);
+    }
+
+    /// The last connection that could not be carried.
+    pub fn last_refusal(&self) -> Option<Refusal> {
+        self.last_refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Counts bytes from the side that listens towards the target.
@@ -100,6 +111,11 @@ impl SessionCounters {
     /// Payload bytes to and from the server.
     pub fn bytes(&self) -> (u64, u64) {
         (self.sent.load(Relaxed), self.received.load(Relaxed))
+    }
+
+    /// A new session begins: what was measured of the earlier one says nothing of it.
+    pub fn forget_round_trip(&self) {
+        self.round_trip.store(0, Relaxed);
     }
 
     /// The last measured round trip in milliseconds.

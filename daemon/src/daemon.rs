@@ -7,9 +7,9 @@ use alknet_proto::status::DaemonStatus;
 use alknet_proto::{Operation, Output};
 use tokio::sync::mpsc;
 
-use crate::clock;
 use crate::config::Config;
 use crate::perform::Performer;
+use crate::{clock, descriptors};
 
 /// Events that wait for the loop. A full inbox slows down whoever tells, and nothing is lost.
 pub const INBOX: usize = 1024;
@@ -92,7 +92,12 @@ impl Daemon {
     fn turn(&mut self, event: Event) -> bool {
         if let Event::Requested { call, operation: Operation::DaemonStatus, .. } = event {
             let uptime_seconds = self.started.elapsed().as_secs();
-            let about = DaemonStatus { uptime_seconds, ..self.about.clone() };
+            let about = DaemonStatus {
+                uptime_seconds,
+                descriptors_open: descriptors::open(),
+                descriptors_limit: descriptors::limit(),
+                ..self.about.clone()
+            };
             self.performer.reply(call, Ok(Output::Daemon(about)));
             return false;
         }

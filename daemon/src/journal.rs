@@ -17,6 +17,11 @@ pub fn tell(event: &StatusEvent) {
         StatusEvent::ForwardStatus(changed) => {
             let (forward, from, status) = (&changed.name, changed.from.word(), changed.to.word());
             match (&changed.reason, changed.to) {
+                // A shortage that comes or goes: whoever listens logs it, once for all rules.
+                (_, Status::Active) if changed.from == Status::Active => {
+                    let code = changed.reason.as_ref().map(|reason| tracing::field::display(reason.code));
+                    tracing::debug!(%forward, status, code, "forward changed");
+                }
                 (Some(reason), Status::Error) => {
                     tracing::warn!(%forward, status, from, code = %reason.code, %reason, "forward needs a person");
                 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
 use alknet_proto::{
-    Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionStatus, Stage, StatusEvent,
+    Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionState, SessionStatus, Stage, StatusEvent,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -171,6 +171,7 @@ impl Performer {
 
     fn connect(&mut self, destination: Destination, epoch: Epoch, accept_new: bool) {
         let session = self.sessions.entry(destination.clone()).or_default();
+        session.counters.forget_round_trip();
         let cancel = CancellationToken::new();
         let attempt = Attempt {
             destination,
@@ -249,6 +250,8 @@ impl Performer {
             }
             Output::Forward(mut detail) => {
                 self.count_forward(&mut detail.forward);
+                let counted = self.forwards.get(&detail.forward.id);
+                detail.last_refusal = counted.and_then(|counted| counted.counters.last_refusal());
                 Output::Forward(detail)
             }
             Output::Sessions { mut sessions, more } => {
@@ -292,7 +295,8 @@ impl Performer {
     fn count_session(&self, session: &mut SessionStatus) {
         if let Some(counted) = self.sessions.get(&session.destination) {
             session.channels = counted.counters.channels();
-            session.round_trip_ms = counted.counters.round_trip_ms();
+            let is_active = session.state == SessionState::Active;
+            session.round_trip_ms = counted.counters.round_trip_ms().filter(|_| is_active);
             (session.bytes_sent, session.bytes_received) = counted.counters.bytes();
         }
     }

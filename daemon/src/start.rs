@@ -176,6 +176,8 @@ impl Start<'_> {
             protocol: PROTOCOL_VERSION,
             socket: self.socket.display().to_string(),
             state_dir: self.state_dir.display().to_string(),
+            descriptors_open: None,
+            descriptors_limit: None,
         };
         let n_rules = rules.rules.len();
         tracing::info!(socket = %about.socket, version = %about.version, rules = n_rules, open_files = self.open_files, "serving");

@@ -88,6 +88,8 @@ pub struct ForwardChanged {
     pub reason: Option<Reason>,
     /// When the next try comes.
     pub retry_at: Option<Timestamp>,
+    /// The port that is really bound; the one asked for while none is; 0 for a Unix socket.
+    pub bind_port: u16,
 }
 
 /// See [`StatusEvent::SessionStatus`].

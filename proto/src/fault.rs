@@ -119,6 +119,8 @@ pub enum Code {
     AccountUnavailable,
     /// The agent did not sign: the key was not touched, or its use was not confirmed.
     AgentRefused,
+    /// The daemon may not have more files and connections open.
+    TooManyFiles,
 }
 
 impl Code {

@@ -250,6 +250,10 @@ pub struct DaemonStatus {
     pub socket: String,
     /// The folder of the rules.
     pub state_dir: String,
+    /// Descriptors that it has open: files, listeners, connections; where the system says.
+    pub descriptors_open: Option<u64>,
+    /// Descriptors that it may have open, where there is such a limit.
+    pub descriptors_limit: Option<u64>,
 }
 
 /// A question that a session asks a person.
@@ -283,4 +287,15 @@ pub struct ForwardDetail {
     pub forward: ForwardStatus,
     /// Its last changes, the oldest first; at most 50.
     pub history: Vec<Change>,
+    /// The last connection that could not be carried, since the daemon started.
+    pub last_refusal: Option<Refusal>,
+}
+
+/// A connection that could not be carried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Refusal {
+    /// When it was refused.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
 }

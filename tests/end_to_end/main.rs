@@ -5,6 +5,7 @@ mod bad_input;
 mod cli;
 mod control;
 mod data;
+mod descriptors;
 mod drops;
 mod forwards;
 mod json;

@@ -22,9 +22,22 @@ pub struct Daemon {
 impl World {
     /// alknetd, ready to get arguments, with as many open files as a shell gives by default.
     pub fn daemon_command(&self) -> Command {
+        self.limited_daemon_command("-Sn 1024")
+    }
+
+    /// alknetd, ready to get arguments, with these limits in the words of `ulimit`.
+    fn limited_daemon_command(&self, limits: &str) -> Command {
         let mut command = self.command(Path::new("/bin/sh"));
-        command.arg("-c").arg(r#"ulimit -Sn 1024; exec "$0" "$@""#).arg(&programs().alknetd);
+        command.arg("-c").arg(format!(r#"ulimit {limits}; exec "$0" "$@""#)).arg(&programs().alknetd);
         command
+    }
+
+    /// Starts the daemon, which may have so many descriptors open, and waits until it takes connections.
+    #[track_caller]
+    pub fn start_with_descriptors(&self, n_descriptors: u64) {
+        let mut command = self.limited_daemon_command(&format!("-n {n_descriptors}"));
+        let process = Process::start(&mut command, &self.path("alknetd.log"));
+        self.keep_when_it_serves(process);
     }
 
     /// Where the daemon's stderr goes.
@@ -41,7 +54,11 @@ impl World {
     /// Starts the daemon with these arguments and variables and waits until it takes connections.
     #[track_caller]
     pub fn start_with(&self, arguments: &[&str], variables: &[(&str, &str)]) {
-        let mut process = self.spawn_daemon(arguments, variables);
+        self.keep_when_it_serves(self.spawn_daemon(arguments, variables));
+    }
+
+    #[track_caller]
+    fn keep_when_it_serves(&self, mut process: Process) {
         let socket = self.socket();
         wait_within(LIMIT, "the daemon takes connections", || {
             if let Some(status) = process.ended() {

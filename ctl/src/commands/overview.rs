@@ -15,7 +15,7 @@ pub(super) async fn run(check: bool, address: &Address, printer: &mut Printer) -
     let forwards = client.forwards(&[]).await?;
     if printer.json {
         printer.json(&Overview { daemon: &daemon, sessions: &sessions, forwards: &forwards, prompts: &[] })?;
-    } else {
+    } else if !(check && printer.quiet) {
         printer.text(&render::status(&daemon, &sessions, &forwards, &Look::of_this_system()))?;
     }
     let is_as_asked = |status| status == Status::Active || status == Status::Stopped;

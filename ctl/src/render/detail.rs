@@ -1,6 +1,6 @@
 //! One forward in full, as lines of name and value.
 
-use alknet_proto::status::{Change, ForwardDetail};
+use alknet_proto::status::{Change, ForwardDetail, Refusal};
 use alknet_proto::{ForwardKind, ForwardStatus};
 
 use super::forwards::{state, style};
@@ -16,6 +16,12 @@ pub(crate) fn detail(detail: &ForwardDetail, look: &Look) -> String {
     let mut text = String::new();
     for (name, value) in lines(forward, look) {
         push(&mut text, name, &value);
+    }
+    if let Some(Refusal { at, reason }) = &detail.last_refusal {
+        push(&mut text, "refused last", &format!("{}  {}", date(*at, look), reason.message));
+        if let Some(hint) = &reason.hint {
+            push(&mut text, "hint", hint);
+        }
     }
     for (place, change) in detail.history.iter().rev().enumerate() {
         push(&mut text, if place == 0 { "history" } else { "" }, &changed(change, look));
@@ -123,7 +129,12 @@ mod tests {
             Change { at: sample::at(-20), from: Status::Active, to: Status::Suspended, reason: Some(lost) },
         ];
 
-        let shown = detail(&ForwardDetail { forward, history }, &look(true));
+        let refused =
+            Reason::new(Stage::Target, Code::ConnectionRefused, "the server could not connect to localhost:80")
+                .with_hint("is it running?");
+        let last_refusal = Some(Refusal { at: sample::at(-60), reason: refused });
+
+        let shown = detail(&ForwardDetail { forward, history, last_refusal }, &look(true));
 
         let expected = "\
 name          web
@@ -142,6 +153,8 @@ on suspend    hold=10
 lazy          connects when the first connection comes
 connections   2 now, 7 in all, 1 refused
 bytes         2.0 KiB sent, 5.0 MiB received
+refused last  2026-01-31 11:59:00  the server could not connect to localhost:80
+hint          is it running?
 history       2026-01-31 11:59:40  active -> suspended  prod stopped answering
               2026-01-31 11:56:56  starting -> active
 ";

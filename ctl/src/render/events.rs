@@ -44,7 +44,7 @@ fn because(forward: &ForwardStatus, at: Timestamp) -> String {
 }
 
 fn forward_line(changed: &ForwardChanged, look: &Look) -> String {
-    let ForwardChanged { seq: _, at, id: _, name, from, to, reason, retry_at } = changed;
+    let ForwardChanged { seq: _, at, id: _, name, from, to, reason, retry_at, bind_port: _ } = changed;
     let to_word = painted(style(*to), to.word());
     let what = if from == to { to_word } else { format!("{} -> {to_word}", from.word()) };
     line(*at, name.as_str(), &what, &why(reason.as_ref(), 0, *retry_at, *at), look)
@@ -117,6 +117,7 @@ mod tests {
             to: Status::Suspended,
             reason: lost(),
             retry_at: Some(at(2)),
+            bind_port: 8080,
         };
         let session = SessionChanged {
             seq: 3,

@@ -46,11 +46,8 @@ fn ends(forward: &ForwardStatus) -> (String, &'static str, String) {
     }
 }
 
-/// Why it is not active: the message, the next try, and what to do where a person has to.
+/// Why it is not active, or not quite: the message, the next try, and what to do where a person has to.
 fn remark(forward: &ForwardStatus, look: &Look) -> Option<String> {
-    if forward.status == Status::Active {
-        return None;
-    }
     let mut remark = why(forward.reason.as_ref(), forward.attempt, forward.retry_at, look.now);
     let hint = forward.reason.as_ref().and_then(|reason| reason.hint.as_deref());
     if let (Status::Error, Some(hint)) = (forward.status, hint) {

@@ -14,16 +14,20 @@ pub(crate) fn status(
     forwards: &[ForwardStatus],
     look: &Look,
 ) -> String {
-    let DaemonStatus { version, pid, uptime_seconds, protocol, socket: _, state_dir: _ } = daemon;
+    let DaemonStatus { version, pid, uptime_seconds, protocol, .. } = daemon;
     let up = span(Duration::from_secs(*uptime_seconds));
     let mut text = format!("{} {version}, process {pid}, up {up}, protocol {protocol}\n", painted(BOLD, "alknetd"));
+    if let (Some(open), Some(limit)) = (daemon.descriptors_open, daemon.descriptors_limit) {
+        text.push_str(&format!("{} {open} open, at most {limit}\n", painted(BOLD, "descriptors:")));
+    }
     text.push_str(&format!("{} {}\n", painted(BOLD, "sessions:"), counted(&session_words(sessions))));
     text.push_str(&format!("{} {}\n", painted(BOLD, "forwards:"), counted(&forward_words(forwards))));
     if !sessions.is_empty() {
         text.push('\n');
         text.push_str(&super::sessions(sessions, look));
     }
-    let not_active: Vec<ForwardStatus> = forwards.iter().filter(|f| f.status != Status::Active).cloned().collect();
+    let is_as_it_should_be = |f: &&ForwardStatus| f.status == Status::Active && f.reason.is_none();
+    let not_active: Vec<ForwardStatus> = forwards.iter().filter(|f| !is_as_it_should_be(f)).cloned().collect();
     if !not_active.is_empty() {
         text.push('\n');
         text.push_str(&super::forwards(&not_active, look));
@@ -64,6 +68,8 @@ mod tests {
             protocol: 1,
             socket: "/run/user/1000/alknet/alknetd.sock".to_owned(),
             state_dir: "/home/me/.local/state/alknet".to_owned(),
+            descriptors_open: Some(17),
+            descriptors_limit: Some(1024),
         }
     }
 
@@ -75,6 +81,7 @@ mod tests {
 
         let expected = "\
 alknetd 0.1.0, process 42, up 2h5m, protocol 1
+descriptors: 17 open, at most 1024
 sessions: 1 active
 forwards: 1 active, 1 suspended
 
@@ -91,7 +98,9 @@ db    ! suspended  127.0.0.1:8080  ->  localhost:80  prod    20s      2  2.0 KiB
 
     #[test]
     fn a_daemon_with_nothing_to_do_says_so() {
-        let shown = status(&daemon(), &[], &[], &look(false));
+        let daemon = DaemonStatus { descriptors_open: None, ..daemon() };
+
+        let shown = status(&daemon, &[], &[], &look(false));
 
         assert_eq!(plain(&shown), "alknetd 0.1.0, process 42, up 2h5m, protocol 1\nsessions: none\nforwards: none\n");
     }

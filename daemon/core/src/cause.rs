@@ -29,7 +29,8 @@ pub fn may_cure_itself(code: Code) -> bool {
         | Code::AccountUnavailable
         | Code::AgentRefused
         | Code::NotSaved
-        | Code::Internal => true,
+        | Code::Internal
+        | Code::TooManyFiles => true,
         // Trying again would be rude, dangerous or pointless.
         Code::PermissionDenied
         | Code::NameInUse

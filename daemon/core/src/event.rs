@@ -123,6 +123,16 @@ pub enum Event {
         reason: Reason,
     },
 
+    /// A listener that listens takes no connections for the time being, or takes them again.
+    ListenerHampered {
+        /// Whose listener.
+        forward: ForwardId,
+        /// Which attempt to listen.
+        epoch: Epoch,
+        /// Why; `None` when it takes them again.
+        reason: Option<Reason>,
+    },
+
     /// A deadline has come.
     Tick,
     /// The machine slept, or its addresses changed: sessions that look alive may be dead, and those that failed

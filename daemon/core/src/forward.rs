@@ -77,6 +77,8 @@ pub(crate) struct Forward {
     /// A restart waits for its listener to close.
     pub(crate) pausing: bool,
     pub(crate) listener: Listener,
+    /// Why its listener takes no connections for the time being, though it listens.
+    pub(crate) hampered: Option<Reason>,
     /// The port that was bound last.
     pub(crate) port: Option<u16>,
     /// Refusals of the listener in a row.
@@ -122,6 +124,7 @@ impl Forward {
             stopped_on_disk: stopped,
             pausing: false,
             listener: Listener::Closed,
+            hampered: None,
             port: None,
             refusals: 0,
             usage,
@@ -195,6 +198,14 @@ impl Forward {
         matches!(self.listener, Listener::Refused { .. }) && self.deadline().is_some_and(|at| at.steady <= now.steady)
     }
 
+    /// The port that people see; 0 for a Unix socket.
+    pub(crate) fn bind_port(&self) -> u16 {
+        match self.spec.forwarding.bind() {
+            Bind::Tcp(_, port) => self.shown_port(*port),
+            Bind::Unix(_) => 0,
+        }
+    }
+
     /// Where it listens, or listened last, with the port that it got.
     pub(crate) fn bind_now(&self) -> Bind {
         match self.spec.forwarding.bind() {
@@ -221,8 +232,9 @@ impl Forward {
         let is_open = matches!(self.listener, Listener::Open { .. });
         // Open, and its session is there when a connection comes.
         let is_ready = is_open && self.is_on_demand() && self.usage == Usage::Unused;
+        let active = || Derived { reason: self.hampered.clone(), ..Derived::plain(Status::Active) };
         let Some(session) = session else {
-            return Derived::plain(if is_ready { Status::Active } else { Status::Starting });
+            return if is_ready { active() } else { Derived::plain(Status::Starting) };
         };
         let suspended = |reason: &Reason| Derived {
             status: Status::Suspended,
@@ -232,7 +244,7 @@ impl Forward {
         };
         match &session.phase {
             Phase::Idle { by_person: true } => suspended(&session::disconnected()),
-            Phase::Idle { by_person: false } if is_ready => Derived::plain(Status::Active),
+            Phase::Idle { by_person: false } if is_ready => active(),
             Phase::Idle { by_person: false } => Derived::plain(Status::Starting),
             Phase::Connecting { after: Some(cause), .. } => suspended(cause),
             Phase::Connecting { after: None, .. } => Derived::plain(Status::Starting),
@@ -240,7 +252,7 @@ impl Forward {
             Phase::Failed { cause } => {
                 Derived { status: Status::Error, reason: Some(cause.clone()), ..suspended(cause) }
             }
-            Phase::Active { .. } if is_open => Derived::plain(Status::Active),
+            Phase::Active { .. } if is_open => active(),
             // The session is back and the server has not answered yet: the status goes on until it has.
             Phase::Active { .. } if self.shown.status == Status::Suspended => Derived {
                 status: Status::Suspended,
@@ -262,7 +274,7 @@ impl Forward {
             kind: self.spec.forwarding.kind(),
             destination: self.spec.destination.clone(),
             bind_address: ends.bind_address,
-            bind_port: if ends.bind_path.is_some() { 0 } else { self.shown_port(ends.bind_port) },
+            bind_port: self.bind_port(),
             bind_path: ends.bind_path,
             target_host: ends.target_host,
             target_port: ends.target_port,

@@ -144,6 +144,13 @@ impl Model {
                     forward.listener = Listener::Closed;
                 }
             }
+            Event::ListenerHampered { forward, epoch, reason } => {
+                if let Some(forward) = self.forwards.get_mut(&forward)
+                    && matches!(forward.listener, Listener::Open { epoch: current, .. } if current == epoch)
+                {
+                    forward.hampered = reason;
+                }
+            }
             Event::InUse { forward, in_use } => {
                 if let Some(forward) = self.forwards.get_mut(&forward) {
                     forward.usage = if in_use { Usage::InUse } else { Usage::QuietSince(turn.now) };

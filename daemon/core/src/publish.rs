@@ -73,6 +73,7 @@ impl Model {
             to: status,
             reason,
             retry_at: retry_at.map(|moment| moment.wall),
+            bind_port: forward.bind_port(),
         });
         let about = about(forward);
         self.tell(about, event, turn);

@@ -255,7 +255,11 @@ impl Model {
             [id] => {
                 let forward = &self.forwards[id];
                 let history = forward.history.iter().cloned().collect();
-                Ok(Output::Forward(Box::new(ForwardDetail { forward: self.status_of(forward), history })))
+                Ok(Output::Forward(Box::new(ForwardDetail {
+                    forward: self.status_of(forward),
+                    history,
+                    last_refusal: None,
+                })))
             }
             [] => Err(Fault::new(Code::NotFound, "there is no forward")),
             several => Err(Fault::new(Code::Ambiguous, format!("{} forwards are meant", several.len()))

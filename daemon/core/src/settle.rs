@@ -26,6 +26,7 @@ impl Model {
             return;
         }
         forward.listener = Listener::Open { epoch, on_session };
+        forward.hampered = None;
         forward.refusals = 0;
         let has_other_port = forward.port != port;
         forward.port = port;

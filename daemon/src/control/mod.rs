@@ -15,9 +15,12 @@ use alknet_core::{ClientId, Event};
 use alknet_proto::connection::{self, MessageWriter};
 use alknet_proto::endpoint::{Listener, PeerIdentity, Stream};
 use alknet_proto::hello::Hello;
+use alknet_proto::words;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+
+use crate::shortage::{self, ACCEPT_PAUSE};
 
 pub use access::{AccessControl, Identity, Scope};
 pub use client::serve_stream;
@@ -25,10 +28,6 @@ pub use clients::{Clients, MAX_CLIENTS, MAX_PENDING, OUTBOX, Outbox};
 pub use dispatcher::{Dispatcher, Peer};
 pub use explainer::{Explainer, Questions};
 
-/// How long nothing is accepted after the system could not, mostly for want of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// How often a lasting failure to accept is logged.
-const ACCEPT_LOG_EVERY: Duration = Duration::from_secs(10);
 /// What a refusal may take: it fits into the buffer of a new connection, so it waits for nobody.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long clients have to go after `stop`; [`Clients::close_all`] makes them go within 1 s.
@@ -45,11 +44,10 @@ pub fn hello() -> Hello {
 /// [`Clients::close_all`] tells them.
 pub async fn serve(listener: Listener, dispatcher: Dispatcher, stop: CancellationToken) {
     let mut served = Served { dispatcher, tasks: JoinSet::new(), ids: HashMap::new() };
-    let mut complained = None;
     loop {
         // Accepting and joining lose nothing when they are dropped half way.
         tokio::select! {
-            (stream, peer) = accept(&listener, &mut complained) => served.admit(stream, peer).await,
+            (stream, peer) = accept(&listener) => served.admit(stream, peer).await,
             Some(ended) = served.tasks.join_next_with_id() => served.part_from(ended).await,
             () = stop.cancelled() => break,
         }
@@ -65,17 +63,14 @@ pub async fn serve(listener: Listener, dispatcher: Dispatcher, stop: Cancellatio
     }
 }
 
-async fn accept(listener: &Listener, complained: &mut Option<Instant>) -> (Stream, PeerIdentity) {
+async fn accept(listener: &Listener) -> (Stream, PeerIdentity) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             // Whoever wanted to connect has gone; that is no trouble of ours.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                if complained.is_none_or(|at| ACCEPT_LOG_EVERY <= at.elapsed()) {
-                    *complained = Some(Instant::now());
-                    tracing::warn!(%error, retry_in = ?ACCEPT_PAUSE, "cannot accept clients");
-                }
+                shortage::warn(&format!("cannot accept clients: {}", words::of_io(&error)));
                 sleep(ACCEPT_PAUSE).await;
             }
         }

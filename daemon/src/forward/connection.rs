@@ -72,7 +72,7 @@ impl Rule {
             End::CutShort => tracing::debug!(%forward, "connection cut short"),
             End::NotUnderstood(why) => tracing::debug!(%forward, why, "SOCKS client sent away"),
             End::Refused { reason, .. } => {
-                self.counters.refuse();
+                self.counters.refuse(reason.clone());
                 tracing::debug!(%forward, %reason, "connection refused");
             }
         }

@@ -3,7 +3,7 @@
 use std::future::Future;
 
 use alknet_core::Event;
-use alknet_proto::ForwardId;
+use alknet_proto::{Code, ForwardId, Reason, Stage};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -26,6 +26,12 @@ impl Connections {
 
     pub(super) fn is_full(&self) -> bool {
         MAX_CONNECTIONS <= self.open.len()
+    }
+
+    /// Why a connection is refused that is one too many.
+    pub(super) fn too_many() -> Reason {
+        let message = format!("{MAX_CONNECTIONS} connections of this forward are open, no more may be");
+        Reason::new(Stage::LocalIo, Code::SessionLimit, message).with_hint("end some of them, or add a second forward")
     }
 
     pub(super) fn start(&mut self, connection: impl Future<Output = ()> + Send + 'static) {

@@ -2,12 +2,10 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use alknet_core::{Event, Listen};
-use alknet_proto::Reason;
+use alknet_proto::{Code, Reason, Stage, words};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::bind::{self, Bound};
@@ -15,12 +13,8 @@ use super::connection::{self, Rule};
 use super::connections::Connections;
 use super::remote;
 use crate::counters::ForwardCounters;
-use crate::ssh;
-
-/// How long nothing is accepted when the system has no room for another connection.
-const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-/// How often it is said that the system has no room.
-const ACCEPT_LOG_INTERVAL: Duration = Duration::from_secs(10);
+use crate::shortage::{self, Shortage};
+use crate::{descriptors, ssh};
 
 /// What a listener task needs.
 pub struct Listener {
@@ -74,43 +68,46 @@ impl Listener {
 
     async fn accept(&self, bound: &Bound, connections: &mut Connections) {
         let rule = Arc::new(self.rule());
-        let mut paused_until = None;
-        let mut last_said = None;
+        let mut shortage = Shortage::default();
         loop {
             connections.tell_use().await;
             let accept = async {
-                if let Some(until) = paused_until {
-                    tokio::time::sleep_until(until).await;
-                }
-                bound.accept().await
+                shortage.pause_is_over().await;
+                if descriptors::are_scarce() { None } else { Some(bound.accept().await) }
             };
-            // Every arm is cancel-safe: tokens, finished tasks and sockets keep what they have.
+            // Every arm is cancel-safe: tokens, finished tasks, sockets and a moment keep what they have.
             let accepted = tokio::select! {
                 biased;
                 () = self.told_to_end() => return,
                 () = connections.one_ended() => continue,
                 accepted = accept => accepted,
+                () = shortage.is_over() => {
+                    shortage.end();
+                    self.report_hampered(None).await;
+                    continue;
+                }
             };
-            paused_until = None;
             match accepted {
-                Ok(local) if connections.is_full() => {
-                    self.counters.refuse();
+                None => self.pause(&mut shortage, descriptors::shortage()).await,
+                Some(Ok(local)) if connections.is_full() => {
+                    self.counters.refuse(Connections::too_many());
                     local.reset();
                 }
-                Ok(local) => {
+                Some(Ok(local)) => {
                     local.send_at_once();
                     connections.start(connection::serve(local, rule.clone()));
                 }
-                Err(error) if concerns_one_connection(&error) => {}
-                Err(error) => {
-                    let now = Instant::now();
-                    paused_until = Some(now + ACCEPT_PAUSE);
-                    if last_said.is_none_or(|said| ACCEPT_LOG_INTERVAL <= now - said) {
-                        last_said = Some(now);
-                        tracing::warn!(forward = %self.listen.forward, %error, "connections wait: none can be accepted");
-                    }
-                }
+                Some(Err(error)) if concerns_one_connection(&error) => {}
+                Some(Err(error)) => self.pause(&mut shortage, cannot_accept(&error)).await,
             }
+        }
+    }
+
+    /// Nothing is accepted for a while; who looks at the rule and who reads the log learns why.
+    async fn pause(&self, shortage: &mut Shortage, reason: Reason) {
+        shortage::warn(&reason.message);
+        if shortage.begin_pause() {
+            self.report_hampered(Some(reason)).await;
         }
     }
 
@@ -149,6 +146,11 @@ impl Listener {
         self.report(Event::ListenerRefused { forward, epoch, reason }).await;
     }
 
+    async fn report_hampered(&self, reason: Option<Reason>) {
+        let Listen { forward, epoch, .. } = self.listen;
+        self.report(Event::ListenerHampered { forward, epoch, reason }).await;
+    }
+
     pub(super) async fn report_closed(&self) {
         let Listen { forward, epoch, .. } = self.listen;
         self.report(Event::ListenerClosed { forward, epoch }).await;
@@ -166,6 +168,19 @@ fn concerns_one_connection(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
     )
+}
+
+/// Why the listener pauses. Most often this process or the whole machine has too many files open.
+fn cannot_accept(error: &io::Error) -> Reason {
+    #[cfg(unix)]
+    const CODES: [i32; 2] = [nix::errno::Errno::EMFILE as i32, nix::errno::Errno::ENFILE as i32];
+    #[cfg(not(unix))]
+    const CODES: [i32; 1] = [10024];
+    if error.raw_os_error().is_some_and(|code| CODES.contains(&code)) {
+        return descriptors::shortage();
+    }
+    let message = format!("connections wait: none can be accepted: {}", words::of_io(error));
+    Reason::new(Stage::LocalIo, Code::Internal, message)
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{HANDSHAKE_TIMEOUT, Rule, is_lost};
+use super::connections::Connections;
 use super::listener::Listener;
 use super::local::LocalStream;
 use super::relay::{End, Listens, Relay, Sink, Source};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
+use crate::descriptors;
 use crate::ssh::{ChannelReader, ChannelWriter, Incoming, Link, Received, RemoteListener};
 
 /// Has the server listen until the listener is told to end or the session is over.
@@ -71,7 +73,11 @@ async fn accept(listener: &Listener, mut on_server: RemoteListener, over: Cancel
         };
         match incoming {
             Some(incoming) if connections.is_full() => {
-                rule.counters.refuse();
+                rule.counters.refuse(Connections::too_many());
+                incoming.refuse();
+            }
+            Some(incoming) if descriptors::are_scarce() => {
+                rule.counters.refuse(descriptors::shortage());
                 incoming.refuse();
             }
             Some(incoming) => connections.start(serve(incoming, over.clone(), rule.clone())),

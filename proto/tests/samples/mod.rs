@@ -9,7 +9,7 @@ use alknet_proto::event::{
 };
 use alknet_proto::explain::{FoundForward, Hop, KeyHolder, OfferedKey, Setting, Source, Taken, Verdict};
 use alknet_proto::operation::{ForwardRef, OperationKind, ServiceSchema, ServiceSummary};
-use alknet_proto::status::{Algorithms, Change, ForwardDetail};
+use alknet_proto::status::{Algorithms, Change, ForwardDetail, Refusal};
 use alknet_proto::{
     Body, Code, DaemonStatus, Destination, Envelope, Explanation, Fault, ForwardId, ForwardKind, ForwardSpec,
     ForwardStats, ForwardStatus, Forwarding, OnSuspend, Operation, Output, Reason, RequestId, Selector, SessionState,
@@ -265,6 +265,7 @@ pub fn events() -> Vec<StatusEvent> {
             to: Status::Suspended,
             reason: Some(reason()),
             retry_at: Some(at(5)),
+            bind_port: 8080,
         }),
         StatusEvent::SessionStatus(SessionChanged {
             seq: 13,
@@ -298,11 +299,17 @@ fn outputs() -> Vec<Output> {
             protocol: 1,
             socket: "/run/user/1000/alknet/alknetd.sock".to_owned(),
             state_dir: "/home/me/.local/state/alknet".to_owned(),
+            descriptors_open: Some(300),
+            descriptors_limit: None,
         }),
         Output::Added { forwards: vec![forward()], notices: vec!["port 8080 is open to other machines".to_owned()] },
         Output::Changed(vec![reference]),
         Output::Forwards { forwards: vec![forward()], more: true },
-        Output::Forward(Box::new(ForwardDetail { forward: forward(), history: vec![change] })),
+        Output::Forward(Box::new(ForwardDetail {
+            forward: forward(),
+            history: vec![change],
+            last_refusal: Some(Refusal { at: at(10), reason: reason() }),
+        })),
         Output::Sessions { sessions: vec![session()], more: false },
         Output::Destinations(vec![prod()]),
         Output::Services(vec![summary.clone()]),

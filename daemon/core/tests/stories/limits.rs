@@ -145,3 +145,24 @@ fn news_of_an_earlier_listener_changes_nothing() {
          8s closed web #3: reply ok",
     );
 }
+
+#[test]
+fn a_listener_without_room_stays_active_and_says_why() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         2s short web: web is active (too_many_files)
+         2s short web #99: nothing
+         3s roomy web: web is active
+         4s short web: web is active (too_many_files)
+         5s lost prod connection_lost: web is suspended (connection_lost) until 5.001s
+         5.001s tick: connect prod #3
+         5.5s connected prod: web is active (too_many_files)
+         6s restart web: close web, web is starting
+         6s closed web: listen web
+         6s bound web: web is active, reply ok
+         6s short web #1: nothing",
+    );
+}

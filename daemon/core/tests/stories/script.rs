@@ -198,6 +198,15 @@ impl Story {
                 let (forward, epoch) = self.listener(name, epoch);
                 Event::ListenerClosed { forward, epoch }
             }
+            ["short", name] => {
+                let (forward, epoch) = self.listener(name, epoch);
+                let reason = Some(reason(Stage::LocalIo, "too_many_files"));
+                Event::ListenerHampered { forward, epoch, reason }
+            }
+            ["roomy", name] => {
+                let (forward, epoch) = self.listener(name, epoch);
+                Event::ListenerHampered { forward, epoch, reason: None }
+            }
             ["used", name] => Event::InUse { forward: self.listener(name, epoch).0, in_use: true },
             ["quiet", name] => Event::InUse { forward: self.listener(name, epoch).0, in_use: false },
             ["connected", to] => connected(to, self.attempt(to, epoch)),

@@ -105,6 +105,7 @@ pub(crate) fn reason(stage: Stage, code: &str) -> Reason {
         Code::AccountUnavailable,
         Code::HostKeyUnknown,
         Code::InvalidConfig,
+        Code::TooManyFiles,
     ]
     .into_iter()
     .find(|known| word(*known) == code)

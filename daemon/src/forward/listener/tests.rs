@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use alknet_core::Epoch;
 use alknet_proto::{Code, ForwardId, Forwarding, OnSuspend};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -2,6 +2,7 @@
 
 mod add;
 mod selectors;
+mod since;
 mod usage;
 mod value;
 
@@ -13,6 +14,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use add::AddArgs;
 pub(crate) use selectors::{AnySelectors, SomeSelectors};
+pub(crate) use since::Since;
 pub(crate) use usage::{Asked, read};
 
 use crate::goal::Goal;
@@ -136,6 +138,11 @@ pub(crate) enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Print outages and availability: when each began, how long it took, and why
+    ///
+    /// An outage is a time at which a forward should have been active and was not, because its session was lost, its
+    /// address was taken, or the daemon did not run. Time in which a person had stopped it does not count.
+    History(HistoryArgs),
     /// List sessions: destination, state, peer, algorithms, round trip, channels, bytes
     #[command(name = "list-sessions", visible_alias = "sessions")]
     ListSessions,
@@ -203,6 +210,22 @@ pub(crate) struct WaitArgs {
     /// The state to wait for; gone is reached when none is left
     #[arg(long = "for", value_name = "STATE", default_value = "active")]
     pub(crate) goal: Goal,
+}
+
+/// What `history` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  alknetctl history                       every forward over the last seven days
+  alknetctl history web --since 24h
+  alknetctl history --host prod --since 2026-01-31 --json")]
+pub(crate) struct HistoryArgs {
+    /// Which forwards; removed ones are found by the name they had.
+    #[command(flatten)]
+    pub(crate) selectors: AnySelectors,
+    /// From when on: 7d, 12h, 30m, a date (2026-01-31) or a moment (2026-01-31T12:00:00Z)
+    #[arg(long, value_name = "TIME", default_value = "7d")]
+    pub(crate) since: Since,
 }
 
 /// What `watch` takes.

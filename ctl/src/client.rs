@@ -276,6 +276,7 @@ pub(crate) fn unexpected(name: &str, output: &Output) -> Fault {
         Output::Schema(_) => "a schema",
         Output::Explanation(_) => "an explanation",
         Output::FoundForwards { .. } => "forwards of the ssh configuration",
+        Output::History(_) => "a history",
     };
     Fault::new(Code::Internal, format!("the daemon answered {name} with {kind}"))
         .with_hint("`alknetctl version` says whether both programs are of one version")

@@ -4,6 +4,7 @@ mod add;
 mod change;
 mod daemon;
 mod explain;
+mod history;
 mod list;
 mod overview;
 mod sessions;
@@ -34,6 +35,7 @@ pub(crate) async fn run(command: Command, address: &Address, printer: &mut Print
         Command::Wait(args) => wait::run(&args, address, printer).await,
         Command::Watch(args) => watch::run(&args, address, printer).await,
         Command::Status { check } => overview::run(check, address, printer).await,
+        Command::History(args) => history::run(&args, address, printer).await,
         Command::ListSessions => sessions::list(address, printer).await,
         Command::Retry { destinations } => sessions::retry(destinations, address, printer).await,
         Command::Disconnect { destination } => sessions::disconnect(destination, address, printer).await,

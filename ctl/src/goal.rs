@@ -134,6 +134,7 @@ impl View {
                     forward.reason.clone_from(&changed.reason);
                     forward.retry_at = changed.retry_at;
                     forward.bind_port = changed.bind_port;
+                    forward.attempt = changed.attempt;
                 }
             }
             StatusEvent::SessionStatus(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) => {}
@@ -164,6 +165,7 @@ mod tests {
             reason: None,
             retry_at: None,
             bind_port: 8080,
+            attempt: 0,
         })
     }
 

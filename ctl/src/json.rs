@@ -1,5 +1,6 @@
 //! The JSON objects that are this program's own; everything else is a type of the protocol.
 
+use alknet_proto::history::{Outage, SessionChange};
 mod explained;
 
 use alknet_proto::operation::ForwardRef;
@@ -57,18 +58,30 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// `show`: the fields of the forward, and its history.
+/// `show`: the fields of the forward, its history, its session with that one's, and its last outages.
 #[derive(Serialize)]
 pub(crate) struct Detail<'a> {
     #[serde(flatten)]
     forward: &'a ForwardStatus,
     history: &'a [Change],
     last_refusal: Option<&'a Refusal>,
+    session: Option<WithHistory<'a>>,
+    outages: &'a [Outage],
+}
+
+#[derive(Serialize)]
+struct WithHistory<'a> {
+    #[serde(flatten)]
+    session: &'a SessionStatus,
+    history: &'a [SessionChange],
 }
 
 impl<'a> From<&'a ForwardDetail> for Detail<'a> {
     fn from(detail: &'a ForwardDetail) -> Self {
-        Detail { forward: &detail.forward, history: &detail.history, last_refusal: detail.last_refusal.as_ref() }
+        let ForwardDetail { forward, history, session, last_refusal, outages } = detail;
+        let session = session.as_ref().map(|detail| WithHistory { session: &detail.session, history: &detail.history });
+        let last_refusal = last_refusal.as_ref();
+        Detail { forward, history, last_refusal, session, outages }
     }
 }
 
@@ -172,13 +185,20 @@ mod tests {
 
     #[test]
     fn show_is_one_flat_object_with_a_history() {
-        let detail = ForwardDetail { forward: sample::active("web"), history: Vec::new(), last_refusal: None };
+        let detail = ForwardDetail {
+            forward: sample::active("web"),
+            history: Vec::new(),
+            last_refusal: None,
+            session: None,
+            outages: Vec::new(),
+        };
 
         let shown: serde_json::Value = serde_json::from_str(&text(&Detail::from(&detail))).unwrap();
 
         assert_eq!(shown["name"], "web");
         assert_eq!(shown["id"], detail.forward.id.to_string());
         assert_eq!(shown["history"], serde_json::json!([]));
+        assert_eq!((&shown["session"], &shown["outages"]), (&serde_json::Value::Null, &serde_json::json!([])));
         assert!(shown.get("forward").is_none());
     }
 

@@ -6,6 +6,7 @@ mod commands;
 mod compare;
 mod exit;
 mod goal;
+mod history;
 mod json;
 mod openssh;
 mod printer;

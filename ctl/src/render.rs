@@ -4,6 +4,7 @@ mod detail;
 mod events;
 mod explanation;
 mod forwards;
+mod history;
 mod sessions;
 mod status;
 mod table;
@@ -17,6 +18,7 @@ pub(crate) use detail::detail;
 pub(crate) use events::{counted, event};
 pub(crate) use explanation::{comparison, explanation, place};
 pub(crate) use forwards::{added, forwards};
+pub(crate) use history::{history, outage};
 pub(crate) use sessions::sessions;
 pub(crate) use status::status;
 

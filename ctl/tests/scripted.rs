@@ -124,6 +124,7 @@ fn changed(forward: &ForwardStatus, to: Status) -> Body {
         reason: sample::suspended(1, "x").reason,
         retry_at: Some(sample::at(1)),
         bind_port: forward.bind_port,
+        attempt: 0,
     })))
 }
 

@@ -8,6 +8,7 @@ use alknet_proto::{Operation, Output};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::outages::Question;
 use crate::perform::Performer;
 use crate::{clock, descriptors};
 
@@ -99,6 +100,10 @@ impl Daemon {
                 ..self.about.clone()
             };
             self.performer.reply(call, Ok(Output::Daemon(about)));
+            return false;
+        }
+        if let Event::Requested { call, operation: Operation::History { selectors, since, after }, .. } = event {
+            self.performer.ask_journal(call, Question { selectors, since, after });
             return false;
         }
         let mut stops = false;

@@ -20,6 +20,7 @@ pub mod descriptors;
 pub mod journal;
 pub mod lock;
 pub mod logging;
+pub mod outages;
 pub mod process;
 pub mod rouse;
 pub mod service;

@@ -16,6 +16,7 @@ use crate::control::Clients;
 use crate::counters::{ForwardCounters, SessionCounters};
 use crate::forward::Listener;
 use crate::journal;
+use crate::outages::{self, Question};
 use crate::ssh::attempt::Attempt;
 use crate::ssh::{Link, Settings};
 
@@ -25,6 +26,7 @@ pub struct Performer {
     sessions: HashMap<Destination, Session>,
     clients: Clients,
     rules: watch::Sender<Option<SavedRules>>,
+    outages: outages::Journal,
     inbox: mpsc::Sender<Event>,
     /// How attempts that start from now on connect.
     pub settings: Arc<Settings>,
@@ -69,6 +71,7 @@ impl Performer {
         settings: Arc<Settings>,
         clients: Clients,
         rules: watch::Sender<Option<SavedRules>>,
+        outages: outages::Journal,
         inbox: mpsc::Sender<Event>,
     ) -> Self {
         Performer {
@@ -76,6 +79,7 @@ impl Performer {
             sessions: HashMap::new(),
             clients,
             rules,
+            outages,
             inbox,
             settings,
             listeners: TaskTracker::new(),
@@ -113,15 +117,18 @@ impl Performer {
             Action::Save(rules) => {
                 self.rules.send_replace(Some(rules));
             }
-            Action::Reply { call, result } => {
-                let result = result.map(|output| self.with_counters(output));
-                self.clients.reply(call, result);
-            }
+            Action::Reply { call, result } => match result.map(|output| self.with_counters(output)) {
+                Ok(Output::Forward(detail)) => self.outages.show(call, detail),
+                result => self.clients.reply(call, result),
+            },
             Action::Publish { call, event } => {
                 let event = self.event_with_counters(event);
                 self.clients.publish(call, event);
             }
-            Action::Log(event) => journal::tell(&event),
+            Action::Log(event) => {
+                journal::tell(&event);
+                self.outages.note(&event);
+            }
             Action::ForgetForward(forward) => {
                 self.forwards.remove(&forward);
             }
@@ -237,6 +244,11 @@ impl Performer {
         self.clients.reply(call, result);
     }
 
+    /// Asks the journal, which answers by itself.
+    pub fn ask_journal(&self, call: alknet_core::Call, question: Question) {
+        self.outages.ask(call, question);
+    }
+
     /// The model leaves counters at zero; whoever counts fills them in.
     fn with_counters(&self, output: Output) -> Output {
         match output {
@@ -252,6 +264,9 @@ impl Performer {
                 self.count_forward(&mut detail.forward);
                 let counted = self.forwards.get(&detail.forward.id);
                 detail.last_refusal = counted.and_then(|counted| counted.counters.last_refusal());
+                if let Some(detail) = &mut detail.session {
+                    self.count_session(&mut detail.session);
+                }
                 Output::Forward(detail)
             }
             Output::Sessions { mut sessions, more } => {
@@ -266,7 +281,8 @@ impl Performer {
             | Output::Services(_)
             | Output::Schema(_)
             | Output::Explanation(_)
-            | Output::FoundForwards { .. }) => output,
+            | Output::FoundForwards { .. }
+            | Output::History(_)) => output,
         }
     }
 

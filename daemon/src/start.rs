@@ -19,6 +19,7 @@ use crate::control::{self, Clients, Dispatcher, Explainer};
 use crate::daemon::{Daemon, INBOX, Order};
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Format, Level, LevelSwitch};
+use crate::outages::Journal;
 use crate::perform::Performer;
 use crate::signals::{self, Signal};
 use crate::ssh::Settings;
@@ -168,7 +169,8 @@ impl Start<'_> {
         let serving = tokio::spawn(control::serve(listener, dispatcher, stop_control.clone()));
 
         let rousing = tokio::spawn(rouse::run(inbox.clone()));
-        let performer = Performer::new(settings_of_now.borrow().clone(), clients, to_store, inbox);
+        let (journal, journal_ending) = Journal::open(&self.state_dir, &rules, clients.clone());
+        let performer = Performer::new(settings_of_now.borrow().clone(), clients, to_store, journal, inbox);
         let about = DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -193,6 +195,7 @@ impl Start<'_> {
         explaining.abort();
         // The last rules reach the disk before anybody can see that the daemon is gone: the socket goes last.
         let _ = storing.await;
+        journal_ending.wait().await;
         stop_control.cancel();
         let _ = serving.await;
         tracing::info!("stopped");

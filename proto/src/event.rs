@@ -90,6 +90,8 @@ pub struct ForwardChanged {
     pub retry_at: Option<Timestamp>,
     /// The port that is really bound; the one asked for while none is; 0 for a Unix socket.
     pub bind_port: u16,
+    /// How many tries have failed in a row.
+    pub attempt: u32,
 }
 
 /// See [`StatusEvent::SessionStatus`].

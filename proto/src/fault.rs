@@ -35,6 +35,25 @@ pub enum Stage {
     LocalIo,
 }
 
+impl Stage {
+    /// The word that people and programs see.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stage::Config => "config",
+            Stage::Resolve => "resolve",
+            Stage::Tcp => "tcp",
+            Stage::Proxy => "proxy",
+            Stage::Handshake => "handshake",
+            Stage::HostKey => "host_key",
+            Stage::Auth => "auth",
+            Stage::Forward => "forward",
+            Stage::Bind => "bind",
+            Stage::Target => "target",
+            Stage::LocalIo => "local_io",
+        }
+    }
+}
+
 /// What went wrong. Stable: programs decide by it, and by nothing else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,11 +1,13 @@
 //! What a client can ask for, and what it gets.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::destination::Destination;
 use crate::event::StatusEvent;
 use crate::explain::{Explanation, FoundForward};
+use crate::history::{ForwardKey, HistoryPage};
 use crate::ids::{ForwardId, Seq};
 use crate::selector::Selector;
 use crate::spec::{ForwardName, ForwardSpec};
@@ -75,6 +77,15 @@ pub enum Operation {
         /// How many of them are known from earlier pages.
         skip: u32,
     },
+    /// `forwards/history`: one page of outages and availability, by id, those behind `after`.
+    History {
+        /// Which ones, removed ones among them; none means all that were there in the time.
+        selectors: Vec<Selector>,
+        /// From when on, until now.
+        since: Timestamp,
+        /// The last one of the page before.
+        after: Option<ForwardKey>,
+    },
 }
 
 /// Whether an operation reads, changes or goes on.
@@ -111,6 +122,7 @@ impl Operation {
             Operation::ServiceSchema(_) => "services/schema",
             Operation::Explain(_) => "destinations/explain",
             Operation::FindForwards { .. } => "destinations/forwards",
+            Operation::History { .. } => "forwards/history",
         }
     }
 
@@ -125,7 +137,8 @@ impl Operation {
             | Operation::ListServices
             | Operation::ServiceSchema(_)
             | Operation::Explain(_)
-            | Operation::FindForwards { .. } => OperationKind::Query,
+            | Operation::FindForwards { .. }
+            | Operation::History { .. } => OperationKind::Query,
             Operation::Shutdown
             | Operation::AddForwards(_)
             | Operation::RemoveForwards(_)
@@ -188,6 +201,8 @@ pub enum Output {
         /// There are more behind the last one.
         more: bool,
     },
+    /// Answers `forwards/history`.
+    History(HistoryPage),
 }
 
 /// Names a forward in an answer.

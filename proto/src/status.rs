@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::destination::Destination;
 use crate::fault::Reason;
 use crate::forwarding::{Bind, ForwardKind, Forwarding, Target};
+use crate::history::{Outage, SessionDetail};
 use crate::ids::ForwardId;
 use crate::spec::{ForwardName, OnSuspend, Tag};
 
@@ -278,10 +279,14 @@ pub struct Change {
     pub to: Status,
     /// Why it was not active from then on.
     pub reason: Option<Reason>,
+    /// How many tries had failed in a row.
+    pub attempt: u32,
+    /// When the next try was to come.
+    pub retry_at: Option<Timestamp>,
 }
 
 /// One forward in full.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ForwardDetail {
     /// As it is now.
     pub forward: ForwardStatus,
@@ -289,6 +294,10 @@ pub struct ForwardDetail {
     pub history: Vec<Change>,
     /// The last connection that could not be carried, since the daemon started.
     pub last_refusal: Option<Refusal>,
+    /// Its session with its last changes; `null` while nothing ever wanted one.
+    pub session: Option<SessionDetail>,
+    /// Its last outages, the oldest first; at most 5.
+    pub outages: Vec<Outage>,
 }
 
 /// A connection that could not be carried.

@@ -11,6 +11,7 @@ mod forwards;
 mod json;
 mod life;
 mod on_suspend;
+mod outages;
 mod peers;
 mod places;
 mod readme;

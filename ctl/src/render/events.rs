@@ -2,7 +2,7 @@
 
 use alknet_proto::event::{ForwardChanged, SessionChanged, Snapshot};
 use alknet_proto::fault::one_line;
-use alknet_proto::{ForwardStatus, StatusEvent};
+use alknet_proto::{ForwardStatus, Reason, StatusEvent};
 use jiff::Timestamp;
 
 use super::forwards::style;
@@ -19,7 +19,7 @@ pub(crate) fn event(event: &StatusEvent, look: &Look) -> String {
             let forward = &added.forward;
             let (name, status) = (forward.name.as_str(), forward.status);
             let what = format!("added, {}", painted(style(status), status.word()));
-            line(added.at, name, &what, &because(forward, added.at), look)
+            line(added.at, name, &what, &because_of(forward, added.at), look)
         }
         StatusEvent::ForwardRemoved(removed) => line(removed.at, removed.name.as_str(), "removed", "", look),
         StatusEvent::ForwardStatus(changed) => forward_line(changed, look),
@@ -34,26 +34,35 @@ pub(crate) fn event(event: &StatusEvent, look: &Look) -> String {
 fn snapshot_lines(snapshot: &Snapshot, look: &Look) -> String {
     let lines = snapshot.forwards.iter().map(|forward| {
         let what = painted(style(forward.status), forward.status.word());
-        line(look.now, forward.name.as_str(), &what, &because(forward, look.now), look)
+        line(look.now, forward.name.as_str(), &what, &because_of(forward, look.now), look)
     });
     lines.collect()
 }
 
-fn because(forward: &ForwardStatus, at: Timestamp) -> String {
-    why(forward.reason.as_ref(), forward.attempt, forward.retry_at, at)
+fn because_of(forward: &ForwardStatus, at: Timestamp) -> String {
+    because(forward.reason.as_ref(), forward.attempt, forward.retry_at, at)
+}
+
+/// Why, when the next try comes, and what to do.
+fn because(reason: Option<&Reason>, attempt: u32, retry_at: Option<Timestamp>, at: Timestamp) -> String {
+    let why = why(reason, attempt, retry_at, at);
+    match reason.and_then(|reason| reason.hint.as_deref()) {
+        Some(hint) => format!("{why} (hint: {hint})"),
+        None => why,
+    }
 }
 
 fn forward_line(changed: &ForwardChanged, look: &Look) -> String {
-    let ForwardChanged { seq: _, at, id: _, name, from, to, reason, retry_at, bind_port: _ } = changed;
+    let ForwardChanged { seq: _, at, id: _, name, from, to, reason, retry_at, attempt, bind_port: _ } = changed;
     let to_word = painted(style(*to), to.word());
     let what = if from == to { to_word } else { format!("{} -> {to_word}", from.word()) };
-    line(*at, name.as_str(), &what, &why(reason.as_ref(), 0, *retry_at, *at), look)
+    line(*at, name.as_str(), &what, &because(reason.as_ref(), *attempt, *retry_at, *at), look)
 }
 
 fn session_line(changed: &SessionChanged, look: &Look) -> String {
     let SessionChanged { seq: _, at, destination, from, to, reason, attempt, retry_at } = changed;
     let what = if from == to { to.word().to_owned() } else { format!("{} -> {}", from.word(), to.word()) };
-    let because = why(reason.as_ref(), *attempt, *retry_at, *at);
+    let because = because(reason.as_ref(), *attempt, *retry_at, *at);
     line(*at, &format!("session {destination}"), &what, &because, look)
 }
 
@@ -118,6 +127,7 @@ mod tests {
             reason: lost(),
             retry_at: Some(at(2)),
             bind_port: 8080,
+            attempt: 0,
         };
         let session = SessionChanged {
             seq: 3,
@@ -148,9 +158,9 @@ mod tests {
 
         let expected = "\
 12:00:00  web  active
-12:00:00  db  suspended  10.0.0.1:22 did not answer within 10 s; retry 4 in 12 s
-12:00:01  web  active -> suspended  server stopped answering; retry in 1 s
-12:00:01  session prod  active -> suspended  server stopped answering; retry in 1 s
+12:00:00  db  suspended  10.0.0.1:22 did not answer within 10 s [tcp: timed_out]; retry 4 in 12 s
+12:00:01  web  active -> suspended  server stopped answering [tcp: keepalive_lost]; retry in 1 s
+12:00:01  session prod  active -> suspended  server stopped answering [tcp: keepalive_lost]; retry in 1 s
 12:00:03  new  added, active
 12:00:04  web  removed
 12:00:05  watch  missed changes  this program was too slow; everything as it is follows

@@ -50,7 +50,7 @@ fn ends(forward: &ForwardStatus) -> (String, &'static str, String) {
 fn remark(forward: &ForwardStatus, look: &Look) -> Option<String> {
     let mut remark = why(forward.reason.as_ref(), forward.attempt, forward.retry_at, look.now);
     let hint = forward.reason.as_ref().and_then(|reason| reason.hint.as_deref());
-    if let (Status::Error, Some(hint)) = (forward.status, hint) {
+    if let Some(hint) = hint {
         remark = format!("{remark} (hint: {hint})");
     }
     (!remark.is_empty()).then_some(remark)
@@ -121,10 +121,10 @@ mod tests {
 NAME        STATUS       HERE                THERE           VIA   SINCE  CONNS     SENT  RECEIVED
 web         ● active     127.0.0.1:8080  ->  localhost:80    prod   3m4s      2  2.0 KiB   5.0 MiB
 db          ◌ suspended  127.0.0.1:8080  ->  localhost:80    prod    20s      2  2.0 KiB   5.0 MiB
-  10.0.0.1:22 did not answer within 10 s; retry 4 in 12 s
+  10.0.0.1:22 did not answer within 10 s [tcp: timed_out]; retry 4 in 12 s
 api         ○ stopped    localhost:3000  <-  127.0.0.1:9000  prod   3m4s      2  2.0 KiB   5.0 MiB
 old         ✗ error      127.0.0.1:8080  ->  localhost:80    prod   1d3h      2  2.0 KiB   5.0 MiB
-  prod shows another key than known_hosts line 3 (hint: ask its administrator, then remove that line)
+  prod shows another key than known_hosts line 3 [host_key: host_key_changed] (hint: ask its administrator, then remove that line)
 socks-1080  ● active     127.0.0.1:1080  ->  socks           prod     0s      2  2.0 KiB   5.0 MiB
 new         ◐ starting   127.0.0.1:8080  ->  localhost:80    prod   3m4s      2  2.0 KiB   5.0 MiB
 ";

@@ -121,7 +121,7 @@ DESTINATION  STATE        PEER         USER  SINCE  ROUND TRIP  CHANNELS     SEN
 prod         ● active     10.0.0.1:22  me     3m4s     12.3 ms         2  2.0 KiB   5.0 MiB
   SSH-2.0-OpenSSH_9.2, curve25519-sha256, ssh-ed25519, chacha20-poly1305@openssh.com
 test         ◌ suspended  -            -      3m4s           -         2  2.0 KiB   5.0 MiB
-  no route to test; retry 2 in 2 s
+  no route to test [tcp: unreachable]; retry 2 in 2 s
 ";
         assert_eq!(plain(&shown), expected);
     }

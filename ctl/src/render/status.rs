@@ -91,7 +91,7 @@ prod         * active  10.0.0.1:22  me     3m4s     12.3 ms         2  2.0 KiB  
 
 NAME  STATUS       HERE                THERE         VIA   SINCE  CONNS     SENT  RECEIVED
 db    ! suspended  127.0.0.1:8080  ->  localhost:80  prod    20s      2  2.0 KiB   5.0 MiB
-  10.0.0.1:22 did not answer within 10 s; retry 4 in 12 s
+  10.0.0.1:22 did not answer within 10 s [tcp: timed_out]; retry 4 in 12 s
 ";
         assert_eq!(plain(&shown), expected);
     }

@@ -52,11 +52,11 @@ pub(super) fn date(at: Timestamp, look: &Look) -> String {
 /// Sooner than anybody reads on.
 const AT_ONCE: Duration = Duration::from_millis(100);
 
-/// Why, and when the next try comes: `no route to prod; retry 4 in 12 s`.
+/// Why, at which stage, and when the next try comes: `no route to prod [tcp: unreachable]; retry 4 in 12 s`.
 ///
 /// `attempt` is how many tries failed; 0 leaves the number out. Empty when there is nothing to say.
 pub(super) fn why(reason: Option<&Reason>, attempt: u32, retry_at: Option<Timestamp>, now: Timestamp) -> String {
-    let message = reason.map(|reason| reason.message.clone());
+    let message = reason.map(because);
     let retry = retry_at.map(|at| {
         let number = if attempt == 0 { String::new() } else { format!(" {}", attempt.saturating_add(1)) };
         let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
@@ -65,6 +65,11 @@ pub(super) fn why(reason: Option<&Reason>, attempt: u32, retry_at: Option<Timest
         if left < AT_ONCE { format!("retry{number} now") } else { format!("retry{number} in {seconds} s") }
     });
     [message, retry].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// The message, and behind it the words that programs decide by: `no route to prod [tcp: unreachable]`.
+pub(super) fn because(reason: &Reason) -> String {
+    format!("{} [{}: {}]", reason.message, reason.stage.word(), reason.code)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ pub mod rules;
 pub mod backoff;
 pub mod cause;
 pub mod limits;
+pub mod select;
 
 mod budget;
 mod calls;
@@ -21,7 +22,6 @@ mod host;
 mod naming;
 mod publish;
 mod requests;
-mod select;
 mod session;
 mod settle;
 mod supervise;

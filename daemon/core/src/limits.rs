@@ -26,7 +26,7 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 pub const MAX_FORWARDS: usize = 2000;
 /// How many changes a watcher can resume over.
 pub const REMEMBERED_EVENTS: usize = 10_000;
-/// How many changes of one forward are kept for `show`.
+/// How many changes of one forward, and of one session, are kept for `show`.
 pub const REMEMBERED_CHANGES: usize = 50;
 /// Handshakes of one destination that end in no login, at most within any minute. A server that counts them (sshd's
 /// PerSourcePenalties, fail2ban) bans whoever has many more.

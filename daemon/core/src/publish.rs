@@ -1,6 +1,7 @@
 //! Telling watchers what changed, and answering requests.
 
 use alknet_proto::event::{ForwardAdded, ForwardChanged, ForwardRemoved, SessionChanged};
+use alknet_proto::history::SessionChange;
 use alknet_proto::status::Change;
 use alknet_proto::{Destination, Fault, ForwardId, ForwardStatus, Output, Selector, Seq, StatusEvent};
 
@@ -34,22 +35,27 @@ impl Model {
         let from = session.shown.state;
         let since = if from == state { session.shown.since } else { turn.now };
         session.shown = session::Shown { state, reason: reason.clone(), since };
+        let (at, attempt) = (turn.now.wall, session.failures);
+        let retry_at = session.retry_at().map(|moment| moment.wall);
+        session.remember(SessionChange { at, from, to: state, reason: reason.clone(), attempt, retry_at });
         let event = StatusEvent::SessionStatus(SessionChanged {
             seq: self.watches.next_seq(),
-            at: turn.now.wall,
+            at,
             destination: destination.clone(),
             from,
             to: state,
             reason,
-            attempt: session.failures,
-            retry_at: session.retry_at().map(|moment| moment.wall),
+            attempt,
+            retry_at,
         });
         self.tell(About::Session(destination.clone()), event, turn);
     }
 
     fn publish_forward(&mut self, id: ForwardId, turn: &mut Turn) {
         let Some(forward) = self.forwards.get_mut(&id).filter(|forward| forward.is_visible()) else { return };
-        let Derived { status, reason, retry_at, .. } = forward.derive(self.sessions.get(&forward.spec.destination));
+        let derived = forward.derive(self.sessions.get(&forward.spec.destination));
+        let Derived { status, reason, attempt, retry_at } = derived;
+        let retry_at = retry_at.map(|moment| moment.wall);
         let from = forward.shown.status;
         if from == status && forward.shown.reason == reason {
             return;
@@ -59,7 +65,7 @@ impl Model {
             forward.shown.reason = reason.clone();
         } else {
             forward.shown = Shown { status, reason: reason.clone(), since: turn.now };
-            forward.history.push_back(Change { at, from, to: status, reason: reason.clone() });
+            forward.history.push_back(Change { at, from, to: status, reason: reason.clone(), attempt, retry_at });
             if REMEMBERED_CHANGES < forward.history.len() {
                 forward.history.pop_front();
             }
@@ -72,7 +78,8 @@ impl Model {
             from,
             to: status,
             reason,
-            retry_at: retry_at.map(|moment| moment.wall),
+            retry_at,
+            attempt,
             bind_port: forward.bind_port(),
         });
         let about = about(forward);

@@ -47,7 +47,8 @@ impl Model {
             | Operation::ListServices
             | Operation::ServiceSchema(_)
             | Operation::Explain(_)
-            | Operation::FindForwards { .. } => {
+            | Operation::FindForwards { .. }
+            | Operation::History { .. } => {
                 let message = "the model was asked for what it does not know";
                 Some(Err(Fault::new(Code::Internal, message)))
             }
@@ -254,11 +255,14 @@ impl Model {
         match self.pick(std::slice::from_ref(selector))?.as_slice() {
             [id] => {
                 let forward = &self.forwards[id];
-                let history = forward.history.iter().cloned().collect();
+                let destination = &forward.spec.destination;
                 Ok(Output::Forward(Box::new(ForwardDetail {
                     forward: self.status_of(forward),
-                    history,
+                    history: forward.history.iter().cloned().collect(),
                     last_refusal: None,
+                    session: self.sessions.get(destination).map(|session| session.detail(destination)),
+                    // Whoever keeps the journal fills them in.
+                    outages: Vec::new(),
                 })))
             }
             [] => Err(Fault::new(Code::NotFound, "there is no forward")),

@@ -6,8 +6,8 @@ use wildmatch::WildMatch;
 use crate::forward::Forward;
 
 /// Whether `selector` picks a forward with this name, id, tags and destination. A prefix of an id picks nothing
-/// here; [`resolve`] has made a whole id of it.
-pub(crate) fn picks(selector: &Selector, subject: &Subject<'_>) -> bool {
+/// here; who starts from what a person wrote has made a whole id of it.
+pub fn picks(selector: &Selector, subject: &Subject<'_>) -> bool {
     match selector {
         Selector::Named(text) => subject.name.as_str() == text || subject.id.to_string() == *text,
         Selector::Glob(pattern) => WildMatch::new(pattern).matches(subject.name.as_str()),
@@ -18,11 +18,16 @@ pub(crate) fn picks(selector: &Selector, subject: &Subject<'_>) -> bool {
 }
 
 /// What of a forward can be selected by.
-pub(crate) struct Subject<'a> {
-    pub(crate) id: ForwardId,
-    pub(crate) name: &'a ForwardName,
-    pub(crate) tags: &'a [Tag],
-    pub(crate) destination: &'a Destination,
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Its id.
+    pub id: ForwardId,
+    /// Its name.
+    pub name: &'a ForwardName,
+    /// Its labels.
+    pub tags: &'a [Tag],
+    /// Where its session goes.
+    pub destination: &'a Destination,
 }
 
 /// The selectors with prefixes of ids written out, for who will use them again later.

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
+use alknet_proto::history::{SessionChange, SessionDetail};
 use alknet_proto::{Code, Destination, Reason, SessionState, SessionStatus, Stage};
 
 use crate::backoff;
 use crate::cause::may_cure_itself;
 use crate::event::{Epoch, Peer};
-use crate::limits::{AT_ONCE, FREE_LOSSES, LOSS_WINDOW, STABLE_AFTER};
+use crate::limits::{AT_ONCE, FREE_LOSSES, LOSS_WINDOW, REMEMBERED_CHANGES, STABLE_AFTER};
 use crate::moment::Moment;
 
 /// Where a session is in its life. A deadline lives in the phase it ends; leaving the phase cancels it.
@@ -39,6 +40,8 @@ pub(crate) struct Session {
     pub(crate) shown: Shown,
     /// Its next try waits for the destination's budget.
     pub(crate) is_held: bool,
+    /// What they were told lately, the oldest first.
+    pub(crate) history: VecDeque<SessionChange>,
 }
 
 /// A session as watchers know it.
@@ -58,6 +61,7 @@ impl Session {
             losses: VecDeque::new(),
             shown: Shown { state: SessionState::Idle, reason: None, since: now },
             is_held: false,
+            history: VecDeque::new(),
         }
     }
 
@@ -223,6 +227,19 @@ impl Session {
             }
             Phase::Failed { cause } => (SessionState::Failed, Some(cause.clone())),
         }
+    }
+
+    /// Keeps a change for `show`; the oldest one goes.
+    pub(crate) fn remember(&mut self, change: SessionChange) {
+        self.history.push_back(change);
+        if REMEMBERED_CHANGES < self.history.len() {
+            self.history.pop_front();
+        }
+    }
+
+    /// As it is, with its last changes.
+    pub(crate) fn detail(&self, destination: &Destination) -> SessionDetail {
+        SessionDetail { session: self.status(destination), history: self.history.iter().cloned().collect() }
     }
 
     /// What clients see; the counters are filled in by whoever counts.

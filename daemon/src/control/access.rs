@@ -131,6 +131,7 @@ mod tests {
                 "services/schema",
                 "destinations/explain",
                 "destinations/forwards",
+                "forwards/history",
             ]
         );
     }

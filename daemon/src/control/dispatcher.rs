@@ -83,7 +83,8 @@ impl Dispatcher {
             | Operation::ListSessions { .. }
             | Operation::RetrySessions(_)
             | Operation::DisconnectSession(_)
-            | Operation::Watch { .. }) => self.tell(Event::Requested { call, operation, timeout }).await,
+            | Operation::Watch { .. }
+            | Operation::History { .. }) => self.tell(Event::Requested { call, operation, timeout }).await,
         }
     }
 

@@ -57,7 +57,7 @@ use OperationKind::{Mutation, Query, Subscription};
 use Scope::{Admin, Control, Read};
 
 #[rustfmt::skip]
-const SERVICES: [Service; 18] = [
+const SERVICES: [Service; 19] = [
     Service { name: "daemon/ping", kind: Query, scope: Read, variants: ("Ping", "Done"), errors: &[],
         description: "answers, if the daemon is there" },
     Service { name: "daemon/status", kind: Query, scope: Read, variants: ("DaemonStatus", "Daemon"), errors: &[],
@@ -98,6 +98,8 @@ const SERVICES: [Service; 18] = [
         description: "what the ssh configuration makes of a destination, value by value" },
     Service { name: "destinations/forwards", kind: Query, scope: Read, variants: ("FindForwards", "FoundForwards"),
         errors: &[Code::InvalidConfig], description: "one page of the forwards that the ssh configuration asks for" },
+    Service { name: "forwards/history", kind: Query, scope: Read, variants: ("History", "History"), errors: SELECTING,
+        description: "one page of outages and availability, of removed forwards too" },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Service> {
@@ -204,7 +206,11 @@ pub(super) mod tests {
             Some(Operation::ListServices) => Operation::ServiceSchema("daemon/ping".to_owned()),
             Some(Operation::ServiceSchema(_)) => Operation::Explain("prod".parse().unwrap()),
             Some(Operation::Explain(_)) => Operation::FindForwards { destinations: Vec::new(), skip: 0 },
-            Some(Operation::FindForwards { .. }) => return None,
+            Some(Operation::FindForwards { .. }) => {
+                let since = jiff::Timestamp::UNIX_EPOCH;
+                Operation::History { selectors: Vec::new(), since, after: None }
+            }
+            Some(Operation::History { .. }) => return None,
         })
     }
 

@@ -8,6 +8,7 @@ use alknet_proto::event::{
     ForwardAdded, ForwardChanged, ForwardRemoved, Heartbeat, Lagged, SessionChanged, Snapshot, StatusEvent,
 };
 use alknet_proto::explain::{FoundForward, Hop, KeyHolder, OfferedKey, Setting, Source, Taken, Verdict};
+use alknet_proto::history::{ForwardHistory, ForwardKey, HistoryPage, Outage, SessionChange, SessionDetail};
 use alknet_proto::operation::{ForwardRef, OperationKind, ServiceSchema, ServiceSummary};
 use alknet_proto::status::{Algorithms, Change, ForwardDetail, Refusal};
 use alknet_proto::{
@@ -66,6 +67,7 @@ fn output_name(output: &Output) -> String {
         Output::Schema(_) => "schema".to_owned(),
         Output::Explanation(_) => "explanation".to_owned(),
         Output::FoundForwards { .. } => "found forwards".to_owned(),
+        Output::History(_) => "history".to_owned(),
     }
 }
 
@@ -243,6 +245,11 @@ pub fn operations() -> Vec<Operation> {
         Operation::ServiceSchema("forwards/add".to_owned()),
         Operation::Explain(prod()),
         Operation::FindForwards { destinations: vec![prod()], skip: 256 },
+        Operation::History {
+            selectors: vec![Selector::Tag("db".parse().unwrap())],
+            since: at(0),
+            after: Some(ForwardKey { id: ForwardId(7), name: "web".parse().unwrap() }),
+        },
     ]
 }
 
@@ -266,6 +273,7 @@ pub fn events() -> Vec<StatusEvent> {
             reason: Some(reason()),
             retry_at: Some(at(5)),
             bind_port: 8080,
+            attempt: 4,
         }),
         StatusEvent::SessionStatus(SessionChanged {
             seq: 13,
@@ -289,7 +297,29 @@ fn outputs() -> Vec<Output> {
         kind: OperationKind::Mutation,
         description: "adds forwards".to_owned(),
     };
-    let change = Change { at: at(9), from: Status::Starting, to: Status::Error, reason: Some(reason()) };
+    let change = Change {
+        at: at(9),
+        from: Status::Starting,
+        to: Status::Error,
+        reason: Some(reason()),
+        attempt: 2,
+        retry_at: Some(at(10)),
+    };
+    let session_change = SessionChange {
+        at: at(11),
+        from: SessionState::Connecting,
+        to: SessionState::Failed,
+        reason: Some(reason()),
+        attempt: 3,
+        retry_at: None,
+    };
+    let outage = Outage {
+        began: at(12),
+        ended: Some(at(13)),
+        seconds: 1.25,
+        reason: Some(reason()),
+        last_reason: Some(reason()),
+    };
     let mut outputs = vec![
         Output::Done,
         Output::Daemon(DaemonStatus {
@@ -309,6 +339,8 @@ fn outputs() -> Vec<Output> {
             forward: forward(),
             history: vec![change],
             last_refusal: Some(Refusal { at: at(10), reason: reason() }),
+            session: Some(SessionDetail { session: session(), history: vec![session_change] }),
+            outages: vec![outage.clone()],
         })),
         Output::Sessions { sessions: vec![session()], more: false },
         Output::Destinations(vec![prod()]),
@@ -322,6 +354,25 @@ fn outputs() -> Vec<Output> {
         })),
         Output::Explanation(Box::new(explanation())),
         Output::FoundForwards { forwards: found_forwards(), more: true },
+        Output::History(HistoryPage {
+            since: at(0),
+            until: at(100),
+            forwards: vec![ForwardHistory {
+                id: ForwardId(7),
+                name: "web".parse().unwrap(),
+                destination: prod(),
+                tags: vec!["db".parse().unwrap()],
+                removed_at: Some(at(90)),
+                known_since: at(1),
+                up_seconds: 98.5,
+                down_seconds: 1.5,
+                availability_percent: Some(98.5),
+                outages_total: 300,
+                outages: vec![outage],
+            }],
+            skipped_lines: 2,
+            more: true,
+        }),
     ];
     outputs.extend(events().into_iter().map(Output::Event));
     outputs

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use alknet_core::limits::{MAX_FORWARDS, REMEMBERED_CHANGES};
 use alknet_core::{Action, Epoch, Event, Model, Moment, SavedRules};
+use alknet_proto::history::SessionDetail;
 use alknet_proto::operation::MAX_ADDED_AT_ONCE;
 use alknet_proto::{Code, ForwardId, OnSuspend, Operation, Output, Reason, Selector, Stage};
 
@@ -126,7 +127,7 @@ fn a_listener_is_told_what_its_rule_says() {
 }
 
 #[test]
-fn a_forward_remembers_only_its_latest_changes() {
+fn a_forward_and_its_session_remember_only_their_latest_changes() {
     let (mut model, mut now) = model(1, 0);
     let mut epoch = Epoch(2);
     for n in 0..2 * REMEMBERED_CHANGES as u32 {
@@ -149,4 +150,9 @@ fn a_forward_remembers_only_its_latest_changes() {
     assert_eq!(detail.history.len(), REMEMBERED_CHANGES);
     assert!(detail.history.windows(2).all(|pair| pair[0].to == pair[1].from), "a gap in the history");
     assert_eq!(detail.history.last().map(|change| change.to), Some(detail.forward.status));
+    let SessionDetail { session, history } = detail.session.as_ref().unwrap();
+    assert_eq!(history.len(), REMEMBERED_CHANGES);
+    assert!(history.windows(2).all(|pair| pair[0].to == pair[1].from), "a gap in the history of the session");
+    let last = history.last().unwrap();
+    assert_eq!((last.to, &last.reason, last.attempt), (session.state, &session.reason, session.attempt));
 }

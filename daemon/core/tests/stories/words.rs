@@ -36,7 +36,8 @@ pub(crate) fn reply(output: Output) -> String {
         | Output::Services(_)
         | Output::Schema(_)
         | Output::Explanation(_)
-        | Output::FoundForwards { .. } => "ok".to_owned(),
+        | Output::FoundForwards { .. }
+        | Output::History(_) => "ok".to_owned(),
     }
 }
 

@@ -99,7 +99,8 @@ impl Address {
 
     /// Where no daemon runs, a person is told the command that starts it.
     fn with_command(&self, fault: Fault) -> Fault {
-        if fault.code != Code::NoDaemon || (fault.hint.is_some() && !self.is_named) {
+        let is_hinted = fault.hint.as_deref().is_some_and(|hint| !self.is_named || !hint.starts_with(HOW_TO_START));
+        if fault.code != Code::NoDaemon || is_hinted {
             return fault;
         }
         fault.with_hint(command_that_starts(self.is_named.then_some(&self.socket)))
@@ -111,6 +112,9 @@ impl Address {
         }
     }
 }
+
+/// How the hint begins that names the command.
+const HOW_TO_START: &str = "start it";
 
 fn command_that_starts(named: Option<&PathBuf>) -> String {
     let (how, in_background) = if cfg!(windows) { ("in another window with", "") } else { ("with", " &") };

@@ -1,9 +1,10 @@
 //! The only place that writes to stdout and stderr: stdout is data, stderr is for people.
 
 use std::fmt::Display;
-use std::io::{self, Stderr, Stdout, Write};
+use std::io::{self, IsTerminal, Stderr, Stdout, Write};
 
 use alknet_proto::{Code, Fault, ForwardStatus, words};
+use anstream::adapter::strip_str;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -27,7 +28,13 @@ pub(crate) struct Printer {
 impl Printer {
     /// Colours follow the terminal and NO_COLOR, CLICOLOR_FORCE and TERM unless `color` decides.
     pub(crate) fn new(color: ColorChoice, json: bool, quiet: bool) -> Self {
-        Printer { out: AutoStream::new(io::stdout(), color), err: AutoStream::new(io::stderr(), color), json, quiet }
+        let color_on = |stream: &dyn RawTerminal| match color {
+            ColorChoice::Auto if is_not_forced() => unforced(stream),
+            color => color,
+        };
+        let (out, err) = (io::stdout(), io::stderr());
+        let (color_out, color_err) = (color_on(&out), color_on(&err));
+        Printer { out: AutoStream::new(out, color_out), err: AutoStream::new(err, color_err), json, quiet }
     }
 
     /// Writes one line of data, and all of it at once.
@@ -37,6 +44,13 @@ impl Printer {
 
     /// Writes lines of data that end with a newline already.
     pub(crate) fn text(&mut self, text: &str) -> io::Result<()> {
+        if self.out.current_choice() == ColorChoice::Never {
+            // In one piece: the stream would write each line, and each part between two styles, by itself.
+            let plain = strip_str(text).to_string();
+            let mut out = self.out.as_inner();
+            out.write_all(plain.as_bytes())?;
+            return out.flush();
+        }
         self.out.write_all(text.as_bytes())?;
         self.out.flush()
     }
@@ -45,8 +59,10 @@ impl Printer {
     pub(crate) fn json<T: Serialize + ?Sized>(&mut self, value: &T) -> io::Result<()> {
         let mut line = serde_json::to_vec(value).map_err(io::Error::other)?;
         line.push(b'\n');
-        self.out.write_all(&line)?;
-        self.out.flush()
+        // JSON escapes whatever a terminal would act upon.
+        let mut out = self.out.as_inner();
+        out.write_all(&line)?;
+        out.flush()
     }
 
     /// Tells a person something that is not the answer.
@@ -107,6 +123,34 @@ impl Printer {
     fn tell(&mut self, text: &str) {
         let _ = self.err.write_all(text.as_bytes());
         let _ = self.err.flush();
+    }
+}
+
+/// What a stream says of the terminal behind it.
+trait RawTerminal {
+    fn is_terminal(&self) -> bool;
+}
+
+impl<S: IsTerminal> RawTerminal for S {
+    fn is_terminal(&self) -> bool {
+        IsTerminal::is_terminal(self)
+    }
+}
+
+/// `CLICOLOR_FORCE=0` forces nothing; the library takes any value for a yes.
+fn is_not_forced() -> bool {
+    std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0")
+}
+
+/// Colours as without CLICOLOR_FORCE.
+fn unforced(stream: &dyn RawTerminal) -> ColorChoice {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is = |name: &str, value: &str| std::env::var_os(name).is_some_and(|set| set == value);
+    let takes_colours = cfg!(windows) || (is_set("TERM") && !is("TERM", "dumb"));
+    if stream.is_terminal() && takes_colours && !is_set("NO_COLOR") && !is("CLICOLOR", "0") {
+        ColorChoice::Always
+    } else {
+        ColorChoice::Never
     }
 }
 

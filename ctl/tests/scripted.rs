@@ -207,6 +207,29 @@ async fn a_list_has_every_page_and_every_field() {
 }
 
 #[tokio::test]
+async fn an_answer_is_written_in_one_piece() {
+    let daemon = Scripted::start(quiet);
+    for line in ["list-forwards", "list-forwards --json", "restart --all", "restart --all --json"] {
+        let (ours, theirs) = std::os::unix::net::UnixDatagram::pair().unwrap();
+        let mut command = daemon.command(line);
+        command.stdout(std::os::fd::OwnedFd::from(theirs)).stderr(Stdio::null());
+        let status = timeout(LIMIT, command.status()).await.expect("the program ends").unwrap();
+        drop(command);
+
+        // A datagram for each write.
+        ours.set_nonblocking(true).unwrap();
+        let mut piece = vec![0; 1 << 16];
+        let mut n_pieces = 0;
+        while ours.recv(&mut piece).is_ok_and(|n_bytes| 0 < n_bytes) {
+            n_pieces += 1;
+        }
+
+        assert!(status.success(), "{line}");
+        assert_eq!(n_pieces, 1, "{line}");
+    }
+}
+
+#[tokio::test]
 async fn adding_says_what_came_of_it_and_what_to_know() {
     let daemon = Scripted::start(quiet);
 

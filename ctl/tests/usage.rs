@@ -144,6 +144,20 @@ fn colours_come_where_they_are_asked_for() {
 }
 
 #[test]
+fn forcing_colours_can_be_taken_back() {
+    for (value, is_coloured) in [("1", true), ("0", false), ("", false)] {
+        let output = Command::new(env!("CARGO_BIN_EXE_alknetctl"))
+            .args(["completions", "--help"])
+            .env_clear()
+            .envs([("CLICOLOR_FORCE", value), ("TERM", "xterm")])
+            .output()
+            .unwrap();
+
+        assert_eq!(output.stdout.contains(&0x1b), is_coloured, "CLICOLOR_FORCE={value}");
+    }
+}
+
+#[test]
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_one_clear_line() {
     let ended = Command::new(env!("CARGO_BIN_EXE_alknetctl"))

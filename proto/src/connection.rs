@@ -153,22 +153,20 @@ where
     let greeting = async {
         // A daemon that refuses before it reads may be gone already: its verdict is still there to read.
         let sent = writer.send_body(&hello.encode()).await;
-        let peer = expect_body(reader, "the daemon").await.and_then(|body| Ok(Hello::decode(&body)?));
-        let peer = match (peer, sent) {
+        let peer = match (expect_hello(reader, DAEMON).await, sent) {
             (Err(GreetingError::Gone(_)), Err(error)) => return Err(GreetingError::Gone(words::of_io(&error))),
             (peer, _) => peer?,
         };
-        let verdict = Verdict::decode(&expect_body(reader, "the daemon").await?)?;
+        let verdict = Verdict::decode(&expect_body(reader, DAEMON).await?)?;
         Ok((peer, verdict))
     };
-    let (peer, verdict) = match timeout(GREETING_TIMEOUT, greeting).await {
-        Ok(Ok(heard)) => heard,
-        Ok(Err(GreetingError::Gone(why) | GreetingError::Strange(why))) => {
-            return Err(Fault::new(Code::NoDaemon, why));
-        }
-        Err(_) => {
-            let limit = GREETING_TIMEOUT.as_secs();
-            return Err(Fault::new(Code::NoDaemon, format!("the daemon did not say hello within {limit} s")));
+    let (peer, verdict) = match in_time(DAEMON, greeting).await {
+        Ok(heard) => heard,
+        Err(GreetingError::Gone(why) | GreetingError::Strange(why)) => return Err(Fault::new(Code::NoDaemon, why)),
+        Err(GreetingError::Silent(why)) => {
+            return Err(Fault::new(Code::NoDaemon, why).with_hint(
+                "another program may listen there, or the daemon hangs: end its process and start it again",
+            ));
         }
     };
     match verdict.into_result() {
@@ -194,27 +192,25 @@ where
     W: AsyncWrite + Unpin,
 {
     let greeting = async {
-        let heard = expect_body(reader, "the client").await.and_then(|body| Ok(Hello::decode(&body)?));
-        let agreed = match heard {
+        let agreed = match expect_hello(reader, CLIENT).await {
             Ok(peer) => agree(&peer, hello).map(|protocol| Greeted { peer, protocol }),
-            Err(GreetingError::Gone(why)) => return Err(Fault::new(Code::Aborted, why)),
             Err(GreetingError::Strange(why)) => Err(Fault::new(Code::InvalidRequest, why)),
+            Err(gone) => return Err(gone),
         };
         let verdict = match &agreed {
             Ok(greeted) => Verdict::Welcome(greeted.protocol),
             Err(fault) => Verdict::refused(fault),
         };
         match send_greeting(writer, hello, &verdict).await {
-            Ok(()) => agreed,
-            Err(error) => Err(Fault::new(Code::Aborted, words::of_io(&error))),
+            Ok(()) => Ok(agreed),
+            Err(error) => Err(GreetingError::Gone(words::of_io(&error))),
         }
     };
-    match timeout(GREETING_TIMEOUT, greeting).await {
-        Ok(greeted) => greeted,
-        Err(_) => {
-            let limit = GREETING_TIMEOUT.as_secs();
-            Err(Fault::new(Code::TimedOut, format!("the client did not say hello within {limit} s")))
-        }
+    match in_time(CLIENT, greeting).await {
+        Ok(agreed) => agreed,
+        Err(GreetingError::Gone(why)) => Err(Fault::new(Code::Aborted, why)),
+        Err(GreetingError::Strange(why)) => Err(Fault::new(Code::InvalidRequest, why)),
+        Err(GreetingError::Silent(why)) => Err(Fault::new(Code::TimedOut, why)),
     }
 }
 
@@ -244,6 +240,22 @@ enum GreetingError {
     Gone(String),
     /// There is somebody else.
     Strange(String),
+    /// There is somebody who says nothing.
+    Silent(String),
+}
+
+const DAEMON: &str = "the daemon";
+const CLIENT: &str = "the client";
+
+/// Each side waits as long for the other.
+async fn in_time<T>(who: &str, greeting: impl Future<Output = Result<T, GreetingError>>) -> Result<T, GreetingError> {
+    let limit = GREETING_TIMEOUT.as_secs();
+    let silent = || GreetingError::Silent(format!("{who} did not say hello within {limit} s"));
+    timeout(GREETING_TIMEOUT, greeting).await.unwrap_or_else(|_| Err(silent()))
+}
+
+async fn expect_hello<R: AsyncRead + Unpin>(reader: &mut MessageReader<R>, who: &str) -> Result<Hello, GreetingError> {
+    Ok(Hello::decode(&expect_body(reader, who).await?)?)
 }
 
 impl From<HelloError> for GreetingError {

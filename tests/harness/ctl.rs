@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,15 +39,14 @@ impl CtlOutput {
         let mut process = Process::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
         let stdout = read_all(process.child().stdout.take().expect("stdout is a pipe"));
         let stderr = read_all(process.child().stderr.take().expect("stderr is a pipe"));
-        let status = process.wait(LIMIT);
+        // Both end with the process: no look at it from time to time is in what it took.
+        let all_of = |from: Receiver<String>| {
+            from.recv_timeout(LIMIT).unwrap_or_else(|_| panic!("`{shown}` did not end within {LIMIT:?}"))
+        };
+        let (stdout, stderr) = (all_of(stdout), all_of(stderr));
         let took = begin.elapsed();
-        CtlOutput {
-            command: shown,
-            code: exit_code(status),
-            stdout: stdout.join().unwrap(),
-            stderr: stderr.join().unwrap(),
-            took,
-        }
+        let code = exit_code(process.wait(LIMIT));
+        CtlOutput { command: shown, code, stdout, stderr, took }
     }
 
     /// This output, when the command was done.
@@ -113,10 +113,14 @@ fn shown(command: &Command) -> String {
     text
 }
 
-fn read_all(mut from: impl Read + Send + 'static) -> thread::JoinHandle<String> {
+/// All that comes until the end; the thread that reads it ends with the process, or with this program.
+fn read_all(mut from: impl Read + Send + 'static) -> Receiver<String> {
+    let (all, told) = mpsc::channel();
     thread::spawn(move || {
         let mut bytes = Vec::new();
         from.read_to_end(&mut bytes).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        // Nobody waits any more for a process that hung.
+        let _ = all.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    told
 }

@@ -226,7 +226,7 @@ impl Model {
 
     fn take_back(&mut self, pending: &PendingCall) {
         match pending.work {
-            Work::Add => self.each(&pending.forwards, |forward| forward.life = Life::Ending),
+            Work::Add => self.each(&pending.forwards, |forward| forward.life = Life::Failed),
             Work::Remove => self.each(&pending.forwards, |forward| forward.life = Life::Kept),
             Work::Stop => self.each(&pending.forwards, |forward| forward.stopped_on_disk = forward.stopped),
             Work::Start => self.each(&pending.forwards, |forward| {

@@ -22,8 +22,10 @@ pub(crate) enum Life {
     Kept,
     /// Its `remove-forward` waits for the disk. It still works.
     Leaving,
-    /// It waits for its listener to close. Nobody sees it any more.
+    /// A rule that was removed and waits for its listener to close. It is in no list; watchers hear of it then.
     Ending,
+    /// Its `add-forward` failed, and it waits for its listener to close. Nobody ever saw it.
+    Failed,
 }
 
 /// What is open, or should be, for one forward.
@@ -143,6 +145,11 @@ impl Forward {
         matches!(self.life, Life::Kept | Life::Leaving)
     }
 
+    /// Whether whoever watches it knows of it: also while its removal is not told.
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self.life, Life::Kept | Life::Leaving | Life::Ending)
+    }
+
     pub(crate) fn is_remote(&self) -> bool {
         self.spec.forwarding.kind().listens_remotely()
     }
@@ -175,7 +182,7 @@ impl Forward {
 
     /// Whether it should listen, and for a remote forward on which session.
     pub(crate) fn should_listen(&self, session: Option<&Session>) -> Option<Option<Epoch>> {
-        if self.stopped || self.pausing || self.life == Life::Ending {
+        if self.stopped || self.pausing || matches!(self.life, Life::Ending | Life::Failed) {
             return None;
         }
         if !self.is_remote() {

@@ -145,18 +145,31 @@ impl Model {
         turn: &mut Turn,
     ) -> Result<(), Fault> {
         let visible = self.forwards.values().filter(|forward| forward.is_visible());
-        let selectors = select::resolve(selectors, visible)?;
+        // What is gone may be meant too, where its changes are still remembered.
+        let is_resumed = since.is_some_and(|since| self.watches.remembers(since));
+        let was_there = |selector: &Selector| is_resumed && self.watches.tell_of(selector);
+        let selectors = select::resolve(selectors, visible, was_there)?;
         let everything = self.everything(&selectors);
         turn.actions.extend(self.watches.start(call, selectors, since, turn.now, &self.forwards, everything));
         Ok(())
     }
 
+    /// A rule whose removal is on its way is as it was told last: nothing else of it is told before.
+    fn status_in_snapshot(&self, forward: &Forward) -> ForwardStatus {
+        let status = self.status_of(forward);
+        if forward.is_visible() {
+            return status;
+        }
+        let Shown { status: told, reason, .. } = forward.shown.clone();
+        ForwardStatus { status: told, reason, retry_at: None, ..status }
+    }
+
     /// What a subscription with these selectors is shown.
     pub(crate) fn everything(&self, selectors: &[Selector]) -> Everything {
-        let visible = self.forwards.values().filter(|forward| forward.is_visible());
-        let forwards: Vec<ForwardStatus> = visible
+        let known = self.forwards.values().filter(|forward| forward.is_known());
+        let forwards: Vec<ForwardStatus> = known
             .filter(|forward| watch::is_picked(selectors, &forward.subject()))
-            .map(|forward| self.status_of(forward))
+            .map(|forward| self.status_in_snapshot(forward))
             .collect();
         let is_meant = |destination: &Destination| {
             selectors.is_empty() || forwards.iter().any(|forward| forward.destination == *destination)

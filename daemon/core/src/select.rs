@@ -30,16 +30,21 @@ pub struct Subject<'a> {
     pub destination: &'a Destination,
 }
 
-/// The selectors with prefixes of ids written out, for who will use them again later.
+/// The selectors with prefixes of ids written out, for who will use them again later. `was_there` says of a
+/// selector that picks nothing whether it picked something once.
 ///
 /// # Errors
 /// As [`pick`].
 pub(crate) fn resolve<'a>(
     selectors: Vec<Selector>,
     forwards: impl Iterator<Item = &'a Forward> + Clone,
+    was_there: impl Fn(&Selector) -> bool,
 ) -> Result<Vec<Selector>, Fault> {
     let whole = |selector: Selector| {
-        let picked = pick(std::slice::from_ref(&selector), forwards.clone())?;
+        let picked = match pick(std::slice::from_ref(&selector), forwards.clone()) {
+            Err(fault) if fault.code == Code::NotFound && was_there(&selector) => return Ok(selector),
+            picked => picked?,
+        };
         let is_by_prefix = matches!(&selector, Selector::Named(text)
             if !forwards.clone().any(|forward| forward.name.as_str() == text));
         match picked.as_slice() {

@@ -51,6 +51,23 @@ impl Watches {
         self.last_seq
     }
 
+    /// Whether everything behind this change is remembered.
+    pub(crate) fn remembers(&self, seq: Seq) -> bool {
+        let first_remembered = self.remembered.front().map_or(self.last_seq + 1, |(seq, ..)| *seq);
+        first_remembered <= seq.saturating_add(1) && seq <= self.last_seq
+    }
+
+    /// Whether something is remembered of a forward that this selector picks.
+    pub(crate) fn tell_of(&self, selector: &Selector) -> bool {
+        let selectors = std::slice::from_ref(selector);
+        self.remembered.iter().any(|(_, about, _)| match about {
+            About::Forward { id, name, tags, destination } => {
+                is_picked(selectors, &Subject { id: *id, name, tags, destination })
+            }
+            About::Session(_) => false,
+        })
+    }
+
     /// Starts a subscription. `since` is resumed from where it is remembered whole.
     pub(crate) fn start(
         &mut self,
@@ -61,9 +78,7 @@ impl Watches {
         forwards: &BTreeMap<ForwardId, Forward>,
         everything: Everything,
     ) -> Vec<Action> {
-        let first_remembered = self.remembered.front().map_or(self.last_seq + 1, |(seq, ..)| *seq);
-        let is_remembered = |seq: &Seq| first_remembered <= seq + 1 && *seq <= self.last_seq;
-        let actions = match since.filter(is_remembered) {
+        let actions = match since.filter(|since| self.remembers(*since)) {
             Some(since) => {
                 let missed = self.remembered.iter().filter(|(seq, ..)| since < *seq);
                 missed

@@ -148,15 +148,6 @@ impl Clients {
         };
     }
 
-    /// Ends a subscription in good order.
-    pub fn complete(&self, call: Call) {
-        let mut registry = self.registry();
-        let Some(client) = registry.clients.get_mut(&call.client) else { return };
-        if client.pending.remove(&call.request).is_some() {
-            client.say(call.request, Body::Completed);
-        }
-    }
-
     /// Fails everything that is open for this reason, and ends every connection.
     ///
     /// Waits until the clients have taken what was left for them, at most 1 s. From now on

@@ -70,19 +70,6 @@ async fn an_aborted_subscription_is_told_to_the_loop_and_gets_nothing_more() {
 }
 
 #[tokio::test]
-async fn a_completed_subscription_ends() {
-    let mut control = Control::start();
-    let caller = control.caller().await;
-    let (mut watch, call) = control.watching(&caller).await;
-
-    control.clients.publish(call, heartbeat(1));
-    control.clients.complete(call);
-
-    assert_eq!(watch.next().await, Some(Ok(Output::Event(heartbeat(1)))));
-    assert_eq!(watch.next().await, None);
-}
-
-#[tokio::test]
 async fn a_client_that_goes_away_is_gone_once() {
     let mut control = Control::start();
     let caller = control.caller().await;

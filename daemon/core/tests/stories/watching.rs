@@ -121,8 +121,25 @@ fn a_watcher_that_goes_on_hears_of_its_forwards_only() {
          4s watch 2 @a since 0: 2 hears web is new, 2 hears ci is new, 2 hears web is active, 2 hears web is gone
          5s watch 3 @b since 4: 3 hears session db is active, 3 hears db is active
          6s watch 4 @a since 99: 4 hears at 11 [ci] [ci]
-         7s watch 5 w* since 0: reply not_found
-         8s watch 6 web since 0: reply not_found",
+         7s watch 5 w* since 0: 5 hears web is new, 5 hears web is active, 5 hears web is gone
+         8s watch 6 web since 0: 6 hears web is new, 6 hears web is active, 6 hears web is gone
+         9s watch 7 x* since 0: reply not_found
+         10s watch 8 web since 99: reply not_found",
+    );
+}
+
+#[test]
+fn a_watcher_that_begins_while_a_forward_goes_sees_it_go() {
+    check_watchers(
+        "0s add web -L 80:a:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: connect prod #2, reply added web starting
+         1s connected prod: nothing
+         2s remove web: save []
+         2s saved: close web, disconnect prod #2
+         2s list: reply []
+         2s watch 2: 2 hears at 5 [web] [prod]
+         2s closed web: forget prod, 2 hears web is gone, forget web, reply ok",
     );
 }
 

@@ -69,8 +69,10 @@ impl Watcher {
             }
             StatusEvent::ForwardRemoved(removed) => {
                 self.grow(removed.seq);
-                // One that was ending when the subscription began was in no snapshot.
-                self.forwards.remove(&removed.id);
+                assert!(
+                    self.forwards.remove(&removed.id).is_some(),
+                    "the end of a forward that it never saw: {removed:?}"
+                );
                 assert!(self.gone.insert(removed.id), "removed twice: {removed:?}");
                 // Of a session that none of its forwards uses it hears nothing more.
                 let (watches_all, forwards) = (self.watches_all(), &self.forwards);

@@ -22,6 +22,7 @@ mod service;
 mod sessions;
 mod silence;
 mod sparing;
+mod ways;
 
 use alknet_tests::{Sshd, World};
 

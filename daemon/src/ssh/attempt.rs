@@ -1,11 +1,10 @@
 //! One attempt: brings a session up, holds it, and says when it is over.
 
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use alknet_core::{Epoch, Event, Host, Peer};
+use alknet_core::{Epoch, Event, Peer};
 use alknet_proto::{Code, Destination, Reason, Stage};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -14,14 +13,11 @@ use tokio_util::sync::CancellationToken;
 use crate::counters::SessionCounters;
 
 use super::config::{self, Server};
-use super::failure::place;
-use super::handshake::shake_hands;
-use super::host_key::{Judge, Question};
+use super::door::Door;
 use super::link::Link;
-use super::prompt::Prompt;
+use super::reach::{Carrier, reach, unblocked};
 use super::session::{Keepalive, Session};
 use super::settings::Settings;
-use super::{auth, notices, transport};
 
 /// How long a goodbye may take before the connection is cut.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -82,7 +78,7 @@ impl Attempt {
             () = self.cancel.cancelled() => return cancelled(),
             connected = self.connect(&session, &cut) => connected,
         };
-        let (link, peer) = match connected {
+        let (link, peer, carrier) = match connected {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
@@ -99,39 +95,34 @@ impl Attempt {
                 let _ = timeout(GOODBYE_TIMEOUT, link.say_goodbye()).await;
                 cancelled()
             }
-            () = session.over.cancelled() => {
-                let lost = || Reason::new(Stage::Tcp, Code::ConnectionLost, "the connection to the server was lost");
-                session.end().unwrap_or_else(lost)
+            () = session.over.cancelled() => carrier.cause(session.end().unwrap_or_else(lost)).await,
+            () = carrier.ended() => {
+                take_away(&self.link, self.epoch);
+                session.over.cancel();
+                carrier.cause(lost()).await
             }
             reason = self.keep_asking(&link) => reason,
         }
     }
 
-    async fn connect(&self, session: &Arc<Session>, cut: &CancellationToken) -> Result<(Arc<Link>, Peer), Reason> {
+    async fn connect(
+        &self,
+        session: &Arc<Session>,
+        cut: &CancellationToken,
+    ) -> Result<(Arc<Link>, Peer, Carrier), Reason> {
         let server = self.resolve().await?;
-        notices::say(&self.destination, &server.notices);
-        session.keep_alive(server.keepalive);
-        let name = place(&server.host, server.port);
-        let question = Question::of(&server, self.accept_new);
-        let judge = unblocked(move || Judge::read(question)).await?;
-        self.knock(&server.host, server.port).await;
-        let (stream, address) = transport::connect(&server).await?;
-        let mut handle =
-            shake_hands(Prompt(stream), &name, judge.clone(), session, cut.clone(), &server.offered).await?;
-        if let Some(key) = judge.first_key() {
-            unblocked(move || judge.store(&key)).await?;
-        }
-        auth::log_in(&mut handle, &server, session).await?;
-        let link = Link::new(self.epoch, self.counters.clone(), session.clone(), Arc::new(handle));
-        Ok((Arc::new(link), peer(session, address, server.user)))
+        let reached = reach(&server, self.accept_new, session, &self.door(), cut).await?;
+        let link = Link::new(self.epoch, self.counters.clone(), session.clone(), Arc::new(reached.handle));
+        Ok((Arc::new(link), peer(session, reached.address, server.user), reached.carrier))
     }
 
-    /// Waits to be let go to this server; comes once for every server on the way, before it is connected to.
-    async fn knock(&self, host: &str, port: u16) {
-        let (destination, epoch) = (self.destination.clone(), self.epoch);
-        // Nobody listens while the daemon ends; then it is cancelled.
-        let _ = self.inbox.send(Event::Knocks { destination, epoch, host: Host::new(host, port) }).await;
-        self.admission.notified().await;
+    fn door(&self) -> Door {
+        Door {
+            destination: self.destination.clone(),
+            epoch: self.epoch,
+            inbox: self.inbox.clone(),
+            admission: self.admission.clone(),
+        }
     }
 
     async fn resolve(&self) -> Result<Server, Reason> {
@@ -184,13 +175,13 @@ impl Attempt {
     }
 }
 
-fn peer(session: &Session, address: SocketAddr, user: String) -> Peer {
+fn peer(session: &Session, address: String, user: String) -> Peer {
     let learned = session.learned();
     let (server_version, algorithms) = match learned {
         Some(learned) => (learned.server_version, learned.algorithms),
         None => Default::default(),
     };
-    Peer { address: address.to_string(), user, server_version, algorithms }
+    Peer { address, user, server_version, algorithms }
 }
 
 /// A later attempt may have put its own link there already.
@@ -204,11 +195,8 @@ fn take_away(links: &watch::Sender<Option<Arc<Link>>>, epoch: Epoch) {
     });
 }
 
-/// Reads files where it holds up nobody.
-async fn unblocked<T: Send + 'static>(read: impl FnOnce() -> Result<T, Reason> + Send + 'static) -> Result<T, Reason> {
-    tokio::task::spawn_blocking(read).await.unwrap_or_else(|panic| {
-        Err(Reason::new(Stage::LocalIo, Code::Internal, format!("reading files ended by a defect: {panic}")))
-    })
+fn lost() -> Reason {
+    Reason::new(Stage::Tcp, Code::ConnectionLost, "the connection to the server was lost")
 }
 
 fn cancelled() -> Reason {

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex};
 
-use alknet_proto::Destination;
-
 use super::session::locked;
 
 /// Beyond it, nothing is remembered and everything is said.
@@ -13,14 +11,14 @@ const MAX_REMEMBERED: usize = 1000;
 static SAID: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 /// Writes the notices into the log that were not written before.
-pub(super) fn say(destination: &Destination, notices: &[String]) {
+pub(super) fn say(name: &str, notices: &[String]) {
     for notice in notices {
         let is_new = {
             let mut said = locked(&SAID);
             MAX_REMEMBERED <= said.len() || said.insert(notice.clone())
         };
         if is_new {
-            tracing::warn!(session = %destination, "{notice}");
+            tracing::warn!(server = name, "{notice}");
         }
     }
 }

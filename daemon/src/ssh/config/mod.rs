@@ -64,6 +64,14 @@ fn way(said: &reading::Said, settings: &Settings, depth: usize) -> Result<Way, R
     }
     let mut hops = parts.hops()?;
     let Some(last) = hops.pop() else { return Ok(Way::Direct) };
+    let is_itself = last.host == said.host
+        && last.port.unwrap_or(SSH_PORT) == parts.port
+        && last.user.as_ref().is_none_or(|user| *user == parts.user);
+    if is_itself {
+        let message = format!("the way to {} leads over itself", said.alias);
+        return Err(Reason::new(Stage::Config, Code::InvalidConfig, message)
+            .with_hint("say `ProxyJump none` for the jump host"));
+    }
     if MAX_HOPS <= depth + hops.len() {
         let message = format!("the way to {} goes over more than {MAX_HOPS} hosts", said.alias);
         return Err(Reason::new(Stage::Config, Code::InvalidConfig, message)
@@ -73,11 +81,6 @@ fn way(said: &reading::Said, settings: &Settings, depth: usize) -> Result<Way, R
     let before: Vec<String> = hops.iter().map(Destination::to_string).collect();
     let jump = (!before.is_empty()).then(|| before.join(","));
     let hop = resolve_hop(&last, jump.as_deref(), settings, depth + 1)?;
-    if hop.host == said.host && hop.port == parts.port && hop.user == parts.user {
-        let message = format!("the way to {} leads over itself", said.alias);
-        return Err(Reason::new(Stage::Config, Code::InvalidConfig, message)
-            .with_hint("say `ProxyJump none` for the jump host"));
-    }
     Ok(Way::Jump(Box::new(hop)))
 }
 

@@ -208,20 +208,8 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ),
     honoured("Port", Port, Some("22"), ""),
     honoured("PreferredAuthentications", Text, None, ""),
-    row(
-        "ProxyCommand",
-        &[],
-        Command,
-        Some("none"),
-        Verdict::Refused { unless: "none", why: "a direct connection may reach another host" },
-    ),
-    row(
-        "ProxyJump",
-        &[],
-        Jump,
-        Some("none"),
-        Verdict::Refused { unless: "none", why: "a direct connection may reach another host" },
-    ),
+    honoured("ProxyCommand", Command, Some("none"), ""),
+    honoured("ProxyJump", Jump, Some("none"), ""),
     row(
         "ProxyUseFdpass",
         &[],

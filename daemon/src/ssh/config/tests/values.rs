@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{World, text};
+use crate::ssh::config::Way;
 
 #[test]
 fn without_a_configuration_everything_has_its_default() {
@@ -106,17 +107,77 @@ fn known_hosts_may_be_several_files_or_none() {
 }
 
 #[test]
-fn a_way_that_is_not_the_direct_one_is_refused_where_it_applies() {
+fn a_line_that_would_be_less_safe_without_effect_is_refused_where_it_applies() {
     let world = World::new();
     let file = world.at(".ssh/config");
 
-    for (directive, line) in [("ProxyJump", "ProxyJump bastion"), ("ProxyCommand", "ProxyCommand nc \"%h\" %p")] {
+    for (directive, line) in [
+        ("KnownHostsCommand", "KnownHostsCommand /bin/keys %h"),
+        ("ProxyUseFdpass", "ProxyUseFdpass yes"),
+        ("PermitRemoteOpen", "PermitRemoteOpen db:5432"),
+        ("CanonicalizePermittedCNAMEs", "CanonicalizePermittedCNAMEs *:*"),
+        ("RefuseConnection", "RefuseConnection \"not from here\""),
+    ] {
         let message = world.mistake(&format!("Host web\n\n  {line}\n"));
         assert!(message.starts_with(&format!("{}:3: {directive} is refused: ", text(&file))), "{message}");
         world.server(&format!("Host other\n{line}\n"), "web");
     }
-    world.server("ProxyJump none\nProxyJump bastion\n", "web");
-    world.server("ProxyCommand none\nProxyCommand nc\n", "web");
+    world.server("KnownHostsCommand none\nKnownHostsCommand /bin/keys\n", "web");
+}
+
+#[test]
+fn the_way_is_the_one_that_is_said_first() {
+    let world = World::new();
+    let way = |config: &str| match world.server(config, "web").way {
+        Way::Direct => "direct".to_owned(),
+        Way::Command(command) => command,
+        Way::Jump(hop) => format!("{}@{}:{}", hop.user, hop.host, hop.port),
+    };
+
+    assert_eq!(way("ProxyJump none\nProxyJump bastion\n"), "direct");
+    assert_eq!(way("ProxyCommand none\nProxyJump bastion\n"), "direct");
+    assert_eq!(way("Host web\nProxyCommand nc %h %p\nProxyJump bastion\n"), "nc web 22");
+    assert_eq!(way("Host web\nProxyJump bastion\nProxyCommand nc %h %p\n"), "me@bastion:22");
+    assert_eq!(way("Host web\nProxyJump you@b:2\nHost b\nHostName bastion.org\nPort 3\n"), "you@bastion.org:2");
+    assert_eq!(way("Host web\nHostName w.org\nPort 7\nUser u\nProxyCommand nc %h:%p %n %r %%\n"), "nc w.org:7 web u %");
+}
+
+#[test]
+fn jump_hosts_stand_one_behind_the_other_and_never_in_a_circle() {
+    let world = World::new();
+    let hops = |config: &str, destination: &str| {
+        let mut names = Vec::new();
+        let mut server = world.server(config, destination);
+        while let Way::Jump(hop) = server.way {
+            names.insert(0, hop.name.clone());
+            server = *hop;
+        }
+        names.join(" ")
+    };
+
+    assert_eq!(hops("Host web\nProxyJump a,b\n", "web"), "a b");
+    assert_eq!(hops("Host web\nProxyJump a,b\nHost a\nProxyJump first\n", "web"), "first a b");
+    assert_eq!(hops("Host web\nProxyJump a,b\nHost b\nProxyJump other\n", "web"), "a b", "the list is the way to b");
+    assert_eq!(hops("Host *.org\nProxyJump a\n", "x.org"), "a");
+
+    let circle = world.mistake("Host *\nProxyJump bastion\n");
+    assert!(circle.contains("leads over"), "{circle}");
+    let circle = world.mistake("Host web b\nProxyJump a\nHost a\nProxyJump b\n");
+    assert!(circle.contains("more than 8 hosts"), "{circle}");
+}
+
+#[test]
+fn a_command_never_sees_what_a_shell_would_act_upon() {
+    let world = World::new();
+
+    for line in ["HostName w$(id)", "HostName `id`", "User a;id", "User -oProxyCommand=x", "HostKeyAlias a|b"] {
+        let message = world.mistake(&format!("{line}\nProxyCommand nc %h %p\n"));
+        assert!(message.contains("ProxyCommand is not run for"), "{line}: {message}");
+    }
+    let message = world.mistake("ProxyJump 'a;id'\n");
+    assert!(message.contains("is no host to jump over"), "{message}");
+    let message = world.mistake("ProxyCommand nc %d\n");
+    assert!(message.contains("`%d` has no meaning"), "{message}");
 }
 
 #[test]

@@ -3,10 +3,12 @@
 
 mod bad_input;
 mod cli;
+mod clocks;
 mod control;
 mod data;
 mod descriptors;
 mod drops;
+mod edges;
 mod forwards;
 mod json;
 mod life;
@@ -16,6 +18,7 @@ mod peers;
 mod places;
 mod readme;
 mod remote;
+mod roaming;
 mod rousing;
 mod rules;
 mod service;

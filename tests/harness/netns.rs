@@ -97,6 +97,11 @@ impl Net {
         self.on_client(|| ip(&["link", "set", CABLE, if is_in { "up" } else { "down" }]));
     }
 
+    /// Gives the daemon's machine one more address.
+    pub fn add_address(&self, further: Ipv4Addr) {
+        self.on_client(|| ip(&["addr", "add", &format!("{further}/24"), "dev", CABLE]));
+    }
+
     /// Gives the daemon's machine another address in place of the one that it has, as another network does.
     pub fn move_client(&self, from: Ipv4Addr, to: Ipv4Addr) {
         self.on_client(|| {

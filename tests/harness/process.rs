@@ -1,5 +1,6 @@
 //! Children that never outlive the test, and what can be read about them.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
@@ -75,6 +76,32 @@ pub fn children(pid: i32) -> Vec<i32> {
         }
     }
     found
+}
+
+/// What a process holds of what could leak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Files, sockets and the like that are open.
+    pub descriptors: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Memory in RAM.
+    pub resident_bytes: u64,
+}
+
+impl Figures {
+    /// What process `pid` holds now.
+    pub fn of(pid: i32) -> Self {
+        let entries = |folder: &str| fs::read_dir(format!("/proc/{pid}/{folder}")).unwrap().count();
+        Figures { descriptors: entries("fd"), threads: entries("task"), resident_bytes: resident_bytes(pid) }
+    }
+}
+
+impl fmt::Display for Figures {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = self.resident_bytes as f64 / f64::from(1 << 20);
+        write!(f, "{} descriptors, {} threads, {mib:.1} MiB", self.descriptors, self.threads)
+    }
 }
 
 /// The memory of a process that is in RAM now, in bytes.

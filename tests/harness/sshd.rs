@@ -87,8 +87,8 @@ impl Sshd {
         fs::write(self.path("sshd_config"), self.configuration()).unwrap();
         let mut command = Command::new(PROGRAM);
         command.arg("-D").arg("-f").arg(self.path("sshd_config")).arg("-E").arg(self.path("log"));
-        let mut process = Process::start(&mut command, &self.path("stderr"));
         let before = self.count("Server listening on");
+        let mut process = Process::start(&mut command, &self.path("stderr"));
         wait_for("sshd listens", || {
             if let Some(status) = process.ended() {
                 panic!("sshd ended ({status}):\n{}{}", self.log(), self.read("stderr"));

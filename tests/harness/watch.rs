@@ -93,6 +93,11 @@ impl Watch {
         &self.seen
     }
 
+    /// Keeps nothing of what was read so far.
+    pub fn forget(&mut self) {
+        self.seen.clear();
+    }
+
     /// The process, to stop it for a while or to see how it ended.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process

@@ -288,13 +288,19 @@ pub fn can_run(program: &str, package: &str, why: &str) -> bool {
     is_there || is_left_out(&format!("this test takes {program} (apt-get install {package}): {why}"))
 }
 
-/// Says aloud that a test is left out; a test that passes is not asked what it printed, so it goes around the capture.
+/// Says aloud that a test is left out.
 ///
 /// # Panics
 /// Where `ALKNET_TESTS_AS_ROOT` is set.
 pub fn is_left_out(message: &str) -> bool {
     assert!(std::env::var_os("ALKNET_TESTS_AS_ROOT").is_none(), "{message}");
     let name = std::thread::current().name().unwrap_or_default().to_owned();
-    let _ = writeln!(std::io::stderr(), "NOT TESTED: {name}: {message}");
+    say_aloud(&format!("NOT TESTED: {name}: {message}"));
     false
+}
+
+/// Says something to the person who runs the tests. A test that passes is not asked what it printed, so this goes
+/// around the capture.
+pub fn say_aloud(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }

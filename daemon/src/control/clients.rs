@@ -1,13 +1,16 @@
 //! Who is connected, what each is waiting for, and what each still has to be told.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use alknet_core::limits::REMEMBERED_EVENTS;
 use alknet_core::{Call, ClientId};
 use alknet_proto::operation::OperationKind;
 use alknet_proto::pending::CONNECTION_ID;
 use alknet_proto::{Body, Code, Envelope, Fault, Output, RequestId, StatusEvent};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +18,11 @@ use tokio_util::sync::CancellationToken;
 pub const MAX_CLIENTS: usize = 64;
 /// The most requests that one client may have open.
 pub const MAX_PENDING: usize = 64;
-/// How many messages wait for one client. Full means that it does not read: a reply cuts it off
-/// then, a status event is dropped and its subscription marked as lagging.
+/// How many replies wait for one client. One more means that it does not read, and it is cut off.
 pub const OUTBOX: usize = 256;
+/// How many status events wait for one client: all that the daemon remembers, for a watch that goes on behind an
+/// old one, and what happens while it reads them. One more is dropped and its subscription marked as lagging.
+const EVENTS: usize = REMEMBERED_EVENTS + 2_000;
 /// How long clients have to take what is left for them when the daemon ends.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -40,6 +45,8 @@ struct Registry {
 struct Client {
     /// `None` from the moment on at which nothing more is said: what is queued is still sent.
     outbox: Option<mpsc::Sender<Envelope>>,
+    /// How many messages in the outbox are no events.
+    n_replies: Arc<AtomicUsize>,
     pending: HashMap<RequestId, Pending>,
     cut_off: CancellationToken,
 }
@@ -94,12 +101,17 @@ impl Clients {
         }
         registry.last_id += 1;
         let client = ClientId(registry.last_id);
-        let (outbox, queue) = mpsc::channel(OUTBOX);
-        let cut_off = CancellationToken::new();
-        let entry = Client { outbox: Some(outbox), pending: HashMap::new(), cut_off: cut_off.clone() };
+        let (outbox, queue) = mpsc::channel(OUTBOX + EVENTS);
+        let (cut_off, n_replies) = (CancellationToken::new(), Arc::<AtomicUsize>::default());
+        let entry = Client {
+            outbox: Some(outbox),
+            n_replies: n_replies.clone(),
+            pending: HashMap::new(),
+            cut_off: cut_off.clone(),
+        };
         registry.clients.insert(client, entry);
         self.n_open.send_replace(registry.clients.len());
-        Ok(Outbox { client, queue, cut_off, clients: self.clone() })
+        Ok(Outbox { client, queue, n_replies, cut_off, clients: self.clone() })
     }
 
     /// Answers a request. An output leaves a subscription open; an error ends everything.
@@ -137,15 +149,16 @@ impl Clients {
         }
         let Some(outbox) = &client.outbox else { return };
         let envelope = Envelope { id: call.request, body: Body::Responded(Output::Event(event)) };
-        *flow = match outbox.try_send(envelope) {
-            Ok(()) => Flow::Flowing,
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                tracing::debug!(client = call.client.0, request = call.request.0, "subscription lags");
-                Flow::Lagging
-            }
-            // The connection is over; its end is on the way to the model.
-            Err(mpsc::error::TrySendError::Closed(_)) => return,
-        };
+        // The last places are for replies.
+        let is_full = outbox.capacity() <= OUTBOX;
+        if is_full {
+            tracing::debug!(client = call.client.0, request = call.request.0, "subscription lags");
+        }
+        *flow = if is_full { Flow::Lagging } else { Flow::Flowing };
+        // One that cannot be sent is over; its end is on the way to the model.
+        if !is_full && outbox.try_send(envelope).is_err() {
+            tracing::trace!(client = call.client.0, "an event comes after the end of the connection");
+        }
     }
 
     /// Fails everything that is open for this reason, and ends every connection.
@@ -220,7 +233,9 @@ impl Clients {
 impl Client {
     fn say(&mut self, id: RequestId, body: Body) {
         let Some(outbox) = &self.outbox else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = outbox.try_send(Envelope { id, body }) {
+        let has_room = self.n_replies.fetch_add(1, Relaxed) < OUTBOX;
+        let is_full = !has_room || matches!(outbox.try_send(Envelope { id, body }), Err(TrySendError::Full(_)));
+        if is_full {
             tracing::debug!("client does not read its replies and is cut off");
             self.cut_off.cancel();
         }
@@ -241,6 +256,7 @@ impl Client {
 pub struct Outbox {
     client: ClientId,
     queue: mpsc::Receiver<Envelope>,
+    n_replies: Arc<AtomicUsize>,
     cut_off: CancellationToken,
     clients: Clients,
 }
@@ -258,12 +274,22 @@ impl Outbox {
 
     /// The next message, if one waits.
     pub fn try_next(&mut self) -> Option<Envelope> {
-        self.queue.try_recv().ok()
+        let envelope = self.queue.try_recv().ok()?;
+        self.note_taken(&envelope);
+        Some(envelope)
     }
 
     /// Waits for the next message; `None` when nothing more will come. Cancel-safe.
     pub async fn next(&mut self) -> Option<Envelope> {
-        self.queue.recv().await
+        let envelope = self.queue.recv().await?;
+        self.note_taken(&envelope);
+        Some(envelope)
+    }
+
+    fn note_taken(&self, envelope: &Envelope) {
+        if !matches!(envelope.body, Body::Responded(Output::Event(_))) {
+            self.n_replies.fetch_sub(1, Relaxed);
+        }
     }
 
     /// The subscriptions that lagged and whose client has now taken everything: the model is to be

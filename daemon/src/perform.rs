@@ -18,6 +18,7 @@ use crate::forward::Listener;
 use crate::journal;
 use crate::outages::{self, Question};
 use crate::ssh::attempt::Attempt;
+use crate::ssh::lookout::{Evidence, Lookout};
 use crate::ssh::{Link, Settings};
 
 /// Owns what the tasks need and how to end them.
@@ -35,6 +36,10 @@ pub struct Performer {
     attempts: TaskTracker,
     /// By attempt, what lets it go on; gone with its attempt.
     admissions: HashMap<Epoch, Weak<Notify>>,
+    /// What the latest attempt of each destination went by.
+    evidence: HashMap<Destination, Arc<Evidence>>,
+    /// Ends the look-out for what may mend a failure.
+    lookouts: HashMap<Destination, CancellationToken>,
 }
 
 /// The task that listens for a forward, or listened last.
@@ -85,6 +90,8 @@ impl Performer {
             listeners: TaskTracker::new(),
             attempts: TaskTracker::new(),
             admissions: HashMap::new(),
+            evidence: HashMap::new(),
+            lookouts: HashMap::new(),
         }
     }
 
@@ -133,6 +140,8 @@ impl Performer {
                 self.forwards.remove(&forward);
             }
             Action::ForgetSession(destination) => {
+                self.look_away(&destination);
+                self.evidence.remove(&destination);
                 if let Some((_, cancel)) = self.sessions.remove(&destination).and_then(|session| session.attempt) {
                     cancel.cancel();
                 }
@@ -142,6 +151,8 @@ impl Performer {
                     admission.notify_one();
                 }
             }
+            Action::LookOut { destination, epoch, code } => self.look_out(destination, epoch, code),
+            Action::LookAway(destination) => self.look_away(&destination),
             Action::Stop => {}
         }
     }
@@ -179,6 +190,7 @@ impl Performer {
     fn connect(&mut self, destination: Destination, epoch: Epoch, accept_new: bool) {
         let session = self.sessions.entry(destination.clone()).or_default();
         session.counters.forget_round_trip();
+        let evidence = self.evidence.entry(destination.clone()).or_default().clone();
         let cancel = CancellationToken::new();
         let attempt = Attempt {
             destination,
@@ -191,6 +203,7 @@ impl Performer {
             cancel: cancel.clone(),
             probe: session.probe.clone(),
             admission: Arc::default(),
+            evidence,
         };
         self.admissions.retain(|_, admission| 0 < admission.strong_count());
         self.admissions.insert(epoch, Arc::downgrade(&attempt.admission));
@@ -198,6 +211,22 @@ impl Performer {
             earlier.cancel();
         }
         self.attempts.spawn(attempt.run());
+    }
+
+    fn look_out(&mut self, destination: Destination, epoch: Epoch, code: Code) {
+        let cancel = CancellationToken::new();
+        let evidence = self.evidence.entry(destination.clone()).or_default().clone();
+        let (settings, inbox) = (self.settings.clone(), self.inbox.clone());
+        if let Some(earlier) = self.lookouts.insert(destination.clone(), cancel.clone()) {
+            earlier.cancel();
+        }
+        self.attempts.spawn(Lookout { destination, epoch, code, settings, evidence, inbox, cancel }.run());
+    }
+
+    fn look_away(&mut self, destination: &Destination) {
+        if let Some(cancel) = self.lookouts.remove(destination) {
+            cancel.cancel();
+        }
     }
 
     /// Closes every listener; connections that are open may go on until [`Performer::cut`].
@@ -219,6 +248,7 @@ impl Performer {
                 cancel.cancel();
             }
         }
+        self.lookouts.values().for_each(CancellationToken::cancel);
         self.attempts.close();
         let all = async {
             self.attempts.wait().await;

@@ -1,6 +1,6 @@
 //! What to do about it: the only thing that comes out of the model.
 
-use alknet_proto::{Destination, Fault, ForwardId, Forwarding, OnSuspend, Output, StatusEvent};
+use alknet_proto::{Code, Destination, Fault, ForwardId, Forwarding, OnSuspend, Output, StatusEvent};
 
 use crate::event::{Call, Epoch};
 use crate::rules::SavedRules;
@@ -69,6 +69,17 @@ pub enum Action {
         /// The number of the attempt.
         epoch: Epoch,
     },
+    /// Look out for a change of what a final failure may be due to; answered by `Mended`, once.
+    LookOut {
+        /// Where it went.
+        destination: Destination,
+        /// The number of the attempt that failed.
+        epoch: Epoch,
+        /// How it failed: says what may mend it.
+        code: Code,
+    },
+    /// End the look-out for this destination.
+    LookAway(Destination),
     /// End the daemon in order: no new connections, a grace time for the open ones, goodbye to the servers.
     Stop,
 }

@@ -86,25 +86,24 @@ pub fn patience(code: Code) -> Patience {
 
 /// Whether the network is what failed, so that its return elsewhere is a reason to try.
 pub fn is_of_network(reason: &Reason) -> bool {
-    let is_on_the_way = matches!(reason.stage, Stage::Resolve | Stage::Tcp);
-    is_on_the_way
-        && matches!(
-            reason.code,
-            Code::ConnectionRefused
-                | Code::TimedOut
-                | Code::Unreachable
-                | Code::NameNotResolved
-                | Code::KeepaliveLost
-                | Code::ConnectionLost
-        )
+    let is_on_the_way = matches!(reason.stage, Stage::Resolve | Stage::Tcp | Stage::Proxy);
+    let is_loss = matches!(reason.code, Code::KeepaliveLost | Code::ConnectionLost);
+    is_on_the_way && (is_loss || is_out_of_reach(reason.code))
 }
 
-/// Whether an attempt that failed so had begun to shake hands with the server.
+/// Whether an attempt that failed so had begun to shake hands with the server, or with one on the way to it.
 pub fn had_handshake(reason: &Reason) -> bool {
     match reason.stage {
-        Stage::Proxy | Stage::Handshake | Stage::HostKey | Stage::Auth => true,
+        Stage::Handshake | Stage::HostKey | Stage::Auth => true,
+        // With the code of the host on the way.
+        Stage::Proxy => !is_out_of_reach(reason.code),
         Stage::Config | Stage::Resolve | Stage::Tcp | Stage::Forward | Stage::Bind | Stage::Target | Stage::LocalIo => {
             false
         }
     }
+}
+
+/// Whether there was no connection at all.
+fn is_out_of_reach(code: Code) -> bool {
+    matches!(code, Code::ConnectionRefused | Code::TimedOut | Code::Unreachable | Code::NameNotResolved)
 }

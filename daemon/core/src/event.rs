@@ -142,6 +142,13 @@ pub enum Event {
     RetryAll,
     /// The daemon is asked to end.
     ShutdownAsked,
+    /// What a final failure may be due to has changed: the configuration, a key file, known_hosts, or the keys of the agent.
+    Mended {
+        /// Where it went.
+        destination: Destination,
+        /// The number of the attempt that failed.
+        epoch: Epoch,
+    },
     /// An attempt knows which server it has to connect to and waits for `Admit`. It comes once for every server on the
     /// way; by then it is logged in at the one before.
     Knocks {

@@ -21,6 +21,7 @@ mod forward;
 mod host;
 mod naming;
 mod publish;
+mod remedy;
 mod requests;
 mod session;
 mod settle;

@@ -11,6 +11,7 @@ use crate::calls::{Answer, PendingCall, Work, late};
 use crate::event::{Call, Epoch, Event};
 use crate::forward::{Forward, Life, Listener, Usage};
 use crate::moment::Moment;
+use crate::remedy::Remedies;
 use crate::rules::{SavedRule, SavedRules};
 use crate::session::{Phase, Session};
 use crate::supervise::{News, Supervision};
@@ -32,6 +33,7 @@ pub struct Model {
     pub(crate) save_again_at: Option<Moment>,
     pub(crate) stopping: bool,
     pub(crate) supervision: Supervision,
+    pub(crate) remedies: Remedies,
 }
 
 /// A request for forwards that another request still works on.
@@ -84,6 +86,7 @@ impl Model {
         }
         self.settle_sessions(&mut turn);
         self.settle_attempts(&mut turn);
+        self.settle_remedies(&mut turn);
         // What an attempt or its end means for listeners on the server is known only now.
         self.settle_listeners(&mut turn);
         self.publish_changes(&mut turn);
@@ -169,6 +172,7 @@ impl Model {
                 }
                 self.supervise_loss(&destination, epoch, &reason, news, turn);
             }
+            Event::Mended { destination, epoch } => self.mended(&destination, epoch, turn),
             Event::Knocks { destination, epoch, host } => self.supervision.knocks(destination, epoch, host),
             Event::Saved { revision } => self.saved_revision = self.saved_revision.max(revision),
             Event::NotSaved { revision, reason } => self.not_saved(revision, &reason, turn),

@@ -139,6 +139,7 @@ impl Model {
             self.sessions.remove(destination);
         }
         turn.actions.push(Action::ForgetSession(destination.clone()));
+        self.remedies.forget(destination);
         let is_named = |other: &Destination| self.sessions.contains_key(other);
         self.supervision.forget(is_named, turn.now);
     }

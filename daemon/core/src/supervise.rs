@@ -262,12 +262,18 @@ impl Model {
         }
         let quiet = if was_trying { supervision.hosts.learn(&host, reason, entered, now, turn.jitter) } else { None };
         let Some(session) = self.sessions.get_mut(destination).filter(|_| news != News::Stale) else { return };
-        if !matches!(session.phase, Phase::Suspended { .. }) {
-            return;
-        }
-        if let Some(n) = record.strike(reason.code, now) {
+        if matches!(session.phase, Phase::Suspended { .. })
+            && let Some(n) = record.strike(reason.code, now)
+        {
             session.despair(n);
-            return;
+        }
+        match session.phase {
+            Phase::Suspended { .. } => {}
+            Phase::Failed { .. } => {
+                self.remedies.failed(destination, epoch);
+                return;
+            }
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } => return,
         }
         if let Some(quiet) = quiet {
             session.leave_alone(quiet.reason, quiet.until);

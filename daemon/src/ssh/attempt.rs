@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
 
-use super::config::{self, Server};
+use super::config::Server;
 use super::door::Door;
 use super::link::Link;
+use super::lookout::Evidence;
 use super::reach::{Carrier, reach, unblocked};
 use super::session::{Keepalive, Session};
 use super::settings::Settings;
@@ -47,6 +48,8 @@ pub struct Attempt {
     pub probe: Arc<Notify>,
     /// Lets it go on to the server that it knocked for.
     pub admission: Arc<Notify>,
+    /// What it goes by, for whoever looks out for a change of it.
+    pub evidence: Arc<Evidence>,
 }
 
 impl Attempt {
@@ -111,7 +114,11 @@ impl Attempt {
         cut: &CancellationToken,
     ) -> Result<(Arc<Link>, Peer, Carrier), Reason> {
         let server = self.resolve().await?;
-        let reached = reach(&server, self.accept_new, session, &self.door(), cut).await?;
+        let reached = reach(&server, self.accept_new, session, &self.door(), cut).await;
+        if let Some(keys) = session.agent() {
+            self.evidence.note_agent(keys);
+        }
+        let reached = reached?;
         let link = Link::new(self.epoch, self.counters.clone(), session.clone(), Arc::new(reached.handle));
         Ok((Arc::new(link), peer(session, reached.address, server.user), reached.carrier))
     }
@@ -126,8 +133,9 @@ impl Attempt {
     }
 
     async fn resolve(&self) -> Result<Server, Reason> {
-        let (destination, settings) = (self.destination.clone(), self.settings.clone());
-        unblocked(move || config::resolve(&destination, &settings)).await
+        let (destination, settings, evidence) =
+            (self.destination.clone(), self.settings.clone(), self.evidence.clone());
+        unblocked(move || evidence.resolve(&destination, &settings)).await
     }
 
     /// Measures the round trip now and then. Returns when the server stopped answering: russh's own keepalive

@@ -1,6 +1,6 @@
 //! What russh's callbacks and the live link share about one session.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -23,6 +23,8 @@ pub(super) struct Session {
     end: Mutex<Option<Reason>>,
     /// What the server says before the login, for people; the first words of it.
     banner: Mutex<String>,
+    /// The keys that the agent had for the login, where it was asked.
+    agent: Mutex<Option<BTreeSet<String>>>,
     /// What the server was last told to listen for.
     pub(super) remotes: RemoteListeners,
     /// The opens that the server has not answered yet.
@@ -153,6 +155,16 @@ impl Session {
     /// What the server said before the login.
     pub(super) fn banner(&self) -> String {
         locked(&self.banner).clone()
+    }
+
+    /// The agent has these keys for the login.
+    pub(super) fn note_agent(&self, keys: BTreeSet<String>) {
+        *locked(&self.agent) = Some(keys);
+    }
+
+    /// The keys that the agent had for the login, where it was asked.
+    pub(super) fn agent(&self) -> Option<BTreeSet<String>> {
+        locked(&self.agent).clone()
     }
 
     pub(super) fn learn(&self, learned: Learned) {

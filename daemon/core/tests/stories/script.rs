@@ -21,6 +21,8 @@ struct Story {
     names: BTreeMap<ForwardId, String>,
     listeners: BTreeMap<ForwardId, Epoch>,
     attempts: BTreeMap<Destination, Epoch>,
+    /// The failures that somebody looks out for a remedy of.
+    looked_for: BTreeMap<Destination, Epoch>,
     revision: u64,
     /// Somebody watches everything; without, only the watchers of the script do.
     is_watched: bool,
@@ -59,6 +61,7 @@ fn story(rules: SavedRules, is_watched: bool, script: &str) -> String {
         names: rules.rules.iter().map(|rule| (rule.id, rule.name.to_string())).collect(),
         listeners: BTreeMap::new(),
         attempts: BTreeMap::new(),
+        looked_for: BTreeMap::new(),
         revision: 0,
         is_watched,
         is_stopping: false,
@@ -219,6 +222,11 @@ impl Story {
                 let (destination, epoch) = (to.parse().unwrap(), self.attempt(to, epoch));
                 Event::Lost { destination, epoch, reason: reason(stage_named(stage), code) }
             }
+            ["mended", to] => {
+                let destination = to.parse().unwrap();
+                let epoch = epoch.unwrap_or_else(|| *self.looked_for.get(&destination).expect("somebody looks out"));
+                Event::Mended { destination, epoch }
+            }
             ["knocks", to, "at", host] => {
                 let (destination, epoch) = (to.parse().unwrap(), self.attempt(to, epoch));
                 Event::Knocks { destination, epoch, host: Host::new(host, 22) }
@@ -279,9 +287,22 @@ impl Story {
             }
             Action::Publish { call, event } => format!("{} hears {}", call.client.0, heard(&event)),
             Action::ForgetForward(forward) => format!("forget {}", self.names[&forward]),
-            Action::ForgetSession(destination) => format!("forget {destination}"),
+            Action::ForgetSession(destination) => {
+                self.looked_for.remove(&destination);
+                format!("forget {destination}")
+            }
             Action::Log(_) => return None,
             Action::Stop => "stop".to_owned(),
+            // Told by what is mended: nothing is that nobody looks out for.
+            Action::LookOut { destination, epoch, .. } => {
+                let before = self.looked_for.insert(destination, epoch);
+                assert_eq!(before, None, "somebody looks out for it already");
+                return None;
+            }
+            Action::LookAway(destination) => {
+                self.looked_for.remove(&destination).expect("somebody looks out for it");
+                return None;
+            }
             Action::Admit { destination, epoch } => format!("admit {destination} #{}", epoch.0),
         })
     }

@@ -294,3 +294,29 @@ fn an_attempt_that_waited_for_its_turn_has_all_its_time_afterwards() {
          349s tick: nothing"
     ));
 }
+
+#[test]
+fn what_is_final_is_tried_once_when_something_was_mended() {
+    check(&format!(
+        "{BEGIN}
+         1s lost prod auth_refused: web is error (auth_refused)
+         60s mended prod: connect prod #3, web is suspended (auth_refused)
+         61s lost prod auth_refused: web is error (auth_refused)
+         62s mended prod #2: nothing
+         63s mended prod: connect prod #4, web is suspended (auth_refused)
+         64s connected prod: web is active
+         65s mended prod #3: nothing"
+    ));
+}
+
+#[test]
+fn nobody_looks_out_for_what_a_person_stopped() {
+    check(&format!(
+        "{BEGIN}
+         1s lost prod host_key_changed: web is error (host_key_changed)
+         2s stop web: save [web (stopped)]
+         2s saved: close web, web is stopped
+         2s closed web: reply ok
+         3s mended prod #2: nothing"
+    ));
+}

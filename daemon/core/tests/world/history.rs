@@ -76,6 +76,11 @@ impl History {
         for watcher in &self.world.watchers {
             watcher.check(&snapshot);
         }
+        let failed = snapshot
+            .sessions
+            .iter()
+            .filter(|session| matches!(session.state, SessionState::Failed | SessionState::NeedsInput));
+        assert!(self.world.looked_for.keys().eq(failed.map(|session| &session.destination)), "who is looked out for");
         for forward in &snapshot.forwards {
             let needs_reason = matches!(forward.status, Status::Suspended | Status::Error);
             let is_short = forward.reason.as_ref().is_some_and(|reason| reason.code == Code::TooManyFiles);
@@ -228,6 +233,13 @@ impl History {
                 }
             }
             12 | 13 => self.change_watcher(),
+            16 if self.dice.one_in(2) => {
+                // Also one that has just been asked for by a person: late news.
+                let looked_for = self.world.looked_for.iter().map(|(destination, epoch)| (destination.clone(), *epoch));
+                if let Some((destination, epoch)) = self.dice.pick(looked_for) {
+                    self.step(Event::Mended { destination, epoch });
+                }
+            }
             14 | 15 => self.pass_time(),
             _ => {
                 self.deliver();

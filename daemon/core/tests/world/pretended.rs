@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) counted_forwards: BTreeSet<ForwardId>,
     pub(crate) counted_sessions: BTreeSet<Destination>,
     last_epoch: Epoch,
+    /// The failures that somebody looks out for a remedy of.
+    pub(crate) looked_for: BTreeMap<Destination, Epoch>,
     /// Attempts that knocked and wait.
     at_doors: BTreeMap<Epoch, Host>,
     /// Attempts that were let in and are not known to be logged in or over.
@@ -109,8 +111,15 @@ impl World {
                     || self.sessions.values().any(|open| *open == destination);
                 assert!(!is_used, "{destination} is forgotten and used");
                 self.counted_sessions.remove(&destination);
+                self.looked_for.remove(&destination);
             }
             Action::Stop => panic!("nobody asked to stop"),
+            Action::LookOut { destination, epoch, .. } => {
+                assert_eq!(self.looked_for.insert(destination, epoch), None, "two look out for one failure");
+            }
+            Action::LookAway(destination) => {
+                self.looked_for.remove(&destination).expect("somebody looks out");
+            }
             Action::Admit { destination, epoch } => self.admit(destination, epoch, dice),
         }
     }

@@ -101,6 +101,10 @@ impl Watcher {
 
     fn see_session(&mut self, changed: &SessionChanged) {
         self.grow(changed.seq);
+        let is_shown = self.forwards.values().any(|(_, destination)| *destination == changed.destination);
+        if !self.watches_all() && !is_shown {
+            return; // One of its forwards is being added and may be taken back: there may be no more to hear.
+        }
         let before = self.sessions.insert(changed.destination.clone(), changed.to);
         if self.watches_all() {
             assert_eq!(before.unwrap_or(SessionState::Idle), changed.from, "an edge that is none");

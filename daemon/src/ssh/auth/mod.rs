@@ -3,6 +3,7 @@
 mod keys;
 pub(super) mod offer;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -129,6 +130,7 @@ impl Login<'_> {
 
     async fn with_agent(&mut self, files: &[KeyFile]) -> Result<Answer, Reason> {
         let Some(path) = self.server.agent.clone() else { return Ok(Answer::NotThisKey) };
+        self.session.note_agent(BTreeSet::new());
         let asked = tokio::time::timeout(AGENT_TIMEOUT, async {
             let mut agent = connect_agent(&path).await?;
             let identities = agent.request_identities().await?;
@@ -155,6 +157,7 @@ impl Login<'_> {
         if !self.server.only_these_keys {
             chosen.extend(others);
         }
+        self.session.note_agent(chosen.iter().map(name_of_credential).collect());
         for identity in chosen {
             match self.with_identity(&mut agent, identity).await? {
                 Answer::NotThisKey => {}
@@ -293,6 +296,11 @@ impl Login<'_> {
             Ok(Some(None) | None) | Err(_) => Some(HashAlg::Sha512),
         }
     }
+}
+
+fn name_of_credential(identity: &AgentIdentity) -> String {
+    let fingerprint = identity.public_key().fingerprint(HashAlg::Sha256).to_string();
+    offer::credential(&fingerprint, matches!(identity, AgentIdentity::Certificate { .. }))
 }
 
 fn method_names(methods: &MethodSet) -> String {

@@ -1,5 +1,6 @@
 //! Says which keys a login would offer, in its order, without logging in.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use alknet_proto::explain::{KeyHolder, OfferedKey};
@@ -53,7 +54,7 @@ pub(in crate::ssh) async fn offered(server: &Server, files: KeyFiles) -> (Vec<Of
         };
         let key = described(KeyHolder::Agent(socket.clone()), &public, &comment);
         if is_certificate {
-            keys.push(OfferedKey { algorithm: key.algorithm.map(|name| format!("{name} certificate")), ..key });
+            keys.push(OfferedKey { algorithm: key.algorithm.map(|name| format!("{name}{CERTIFICATE}")), ..key });
         } else if !seen.contains(public.key_data()) {
             seen.push(public.key_data().clone());
             keys.push(key);
@@ -91,6 +92,27 @@ pub(in crate::ssh) async fn offered(server: &Server, files: KeyFiles) -> (Vec<Of
     }
     (keys, notices)
 }
+
+/// The keys of the agent that a login would offer, each by a name of its own. None where the agent cannot be asked.
+pub(in crate::ssh) async fn of_agent(server: &Server) -> BTreeSet<String> {
+    let read = server.clone();
+    let files = tokio::task::spawn_blocking(move || KeyFiles::read(&read)).await.unwrap_or(KeyFiles(Vec::new()));
+    let (keys, _) = offered(server, files).await;
+    let keys = keys.into_iter().filter(|key| matches!(key.holder, KeyHolder::Agent(_)));
+    let name = |key: OfferedKey| {
+        let is_certificate = key.algorithm.is_some_and(|algorithm| algorithm.ends_with(CERTIFICATE));
+        key.fingerprint.map(|fingerprint| credential(&fingerprint, is_certificate))
+    };
+    keys.filter_map(name).collect()
+}
+
+/// A name for what is offered: a certificate and its bare key are two credentials.
+pub(super) fn credential(fingerprint: &str, is_certificate: bool) -> String {
+    format!("{fingerprint}{}", if is_certificate { CERTIFICATE } else { "" })
+}
+
+/// How the kind of a certificate ends.
+const CERTIFICATE: &str = " certificate";
 
 async fn ask_agent(server: &Server) -> Result<Vec<AgentIdentity>, String> {
     let Some(path) = &server.agent else { return Ok(Vec::new()) };

@@ -22,6 +22,8 @@ mod table;
 mod token;
 mod words;
 
+use std::path::PathBuf;
+
 use alknet_proto::{Code, Destination, Reason, Stage};
 
 pub(super) use explain::explain;
@@ -34,12 +36,15 @@ const SSH_PORT: u16 = 22;
 /// How many hosts may be jumped over: more are a loop.
 const MAX_HOPS: usize = 8;
 
-/// Reads the configuration files. Blocks.
+/// Reads the configuration files. Blocks. Tells which it read, unless one of them could not be read to its end.
 ///
 /// # Errors
 /// `invalid_config`, with file and line, also for a line without whose effect the session would be less safe.
-pub(super) fn resolve(destination: &Destination, settings: &Settings) -> Result<Server, Reason> {
-    resolve_hop(destination, None, settings, 0)
+pub(super) fn resolve(destination: &Destination, settings: &Settings) -> (Vec<PathBuf>, Result<Server, Reason>) {
+    match reading::read(destination, None, settings) {
+        Ok(said) => (said.found.files.clone(), made_of(&said, settings, 0)),
+        Err(reason) => (Vec::new(), Err(reason)),
+    }
 }
 
 /// `jump` is the way to a host that is jumped over, where the one behind it says so.
@@ -49,12 +54,15 @@ fn resolve_hop(
     settings: &Settings,
     depth: usize,
 ) -> Result<Server, Reason> {
-    let said = reading::read(destination, jump, settings)?;
+    made_of(&reading::read(destination, jump, settings)?, settings, depth)
+}
+
+fn made_of(said: &reading::Said, settings: &Settings, depth: usize) -> Result<Server, Reason> {
     if let Some(refusal) = said.found.all_refusals().first() {
         return Err(refusal.reason());
     }
-    let way = way(&said, settings, depth)?;
-    server::server(&said, settings, way)
+    let way = way(said, settings, depth)?;
+    server::server(said, settings, way)
 }
 
 fn way(said: &reading::Said, settings: &Settings, depth: usize) -> Result<Way, Reason> {

@@ -77,6 +77,7 @@ impl World {
             cancel: cancel.clone(),
             probe: Arc::default(),
             admission: Arc::default(),
+            evidence: Arc::default(),
         };
         // It is let go to its server as soon as it knocks.
         attempt.admission.notify_one();

@@ -50,7 +50,7 @@ impl World {
     }
 
     fn resolve(&self, destination: &str) -> Result<Server, Reason> {
-        resolve(&destination.parse().unwrap(), &self.settings())
+        resolve(&destination.parse().unwrap(), &self.settings()).1
     }
 
     /// The server of `destination` when the configuration is `text`.

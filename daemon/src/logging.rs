@@ -1,5 +1,6 @@
 //! Where log lines go: the journal under systemd, else text or JSON lines on stderr.
 
+use alknet_proto::words;
 use clap::ValueEnum;
 use serde::Deserialize;
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -60,7 +61,7 @@ pub fn start(level: Level, format: Option<Format>) -> Result<LevelSwitch, String
             Ok(layer) => layer,
             // Under systemd, plain stderr ends up in the journal too.
             Err(_) if !asked => text(),
-            Err(error) => return Err(format!("the journal is not there to log to: {error}")),
+            Err(error) => return Err(format!("the journal is not there to log to: {}", words::of_io(&error))),
         },
         Format::Text => text(),
         Format::Json => Box::new(fmt::layer().json().with_writer(std::io::stderr)),

@@ -1,6 +1,10 @@
 //! The JSON that programs outside this repository are written against, field by field.
 
+use std::net::TcpStream;
+
 use alknet_tests::load::assert_echo;
+use alknet_tests::ports::free_port;
+use alknet_tests::wait::wait_for;
 use alknet_tests::{World, targets};
 use serde_json::{Map, Value, json};
 
@@ -261,4 +265,46 @@ fn an_error_has_its_four_fields() {
     let refused = world.ctl(["show", "--json", "nothing"]).exits(4);
 
     has(&refused.json()["error"], &["code", "message", "hint", "stage"]);
+}
+
+#[test]
+fn the_last_connection_that_was_refused_is_kept_with_its_reason() {
+    let (world, _sshd) = real_world();
+    let forward = world.add_active("web", &["-L", &format!("0:127.0.0.1:{}", free_port()), "prod"]);
+    assert_eq!(world.ctl(["show", "web", "--json"]).ok().json()["last_refusal"], Value::Null);
+
+    let port = u16::try_from(forward["bind_port"].as_u64().unwrap()).unwrap();
+    let _refused = TcpStream::connect(("127.0.0.1", port)).unwrap();
+
+    let refusal = wait_for("the refusal is kept", || {
+        let shown = world.ctl(["show", "web", "--json"]).ok().json();
+        Some(shown["last_refusal"].clone()).filter(|refusal| !refusal.is_null())
+    });
+    has(&refusal, &["at", "reason"]);
+    assert_eq!(
+        (&refusal["reason"]["stage"], &refusal["reason"]["code"]),
+        (&json!("target"), &json!("connection_refused"))
+    );
+    let shown = world.ctl(["show", "web"]).ok().stdout;
+    assert!(shown.contains("\nrefused last  "), "{shown}");
+}
+
+#[test]
+fn what_is_over_is_null() {
+    let (world, _sshd) = real_world();
+    let mut watch = world.watch();
+    let added = world.add("web", &["-L", "0:localhost:80", "prod"]);
+    let active = watch.until_forward("web", "active");
+    assert_eq!(active.event["bind_port"], added["bind_port"]);
+    let session = || world.ctl(["list-sessions", "--json"]).ok().json()[0].clone();
+    wait_for("the round trip is measured", || session()["round_trip_ms"].as_f64());
+    world.ctl(["status", "--check", "-q"]).ok();
+
+    world.ctl(["disconnect", "prod"]).ok();
+
+    for field in ["round_trip_ms", "algorithms", "peer"] {
+        assert_eq!(session()[field], Value::Null, "{field}");
+    }
+    let checked = world.ctl(["status", "--check", "-q"]).exits(3);
+    assert_eq!((checked.stdout.as_str(), checked.stderr.as_str()), ("", ""));
 }

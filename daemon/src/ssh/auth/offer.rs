@@ -122,7 +122,11 @@ async fn ask_agent(server: &Server) -> Result<Vec<AgentIdentity>, String> {
     });
     match asked.await {
         Ok(Ok(identities)) => Ok(identities),
-        Ok(Err(error)) => Err(format!("the agent at {} cannot be asked: {error}", path.display())),
+        Ok(Err(error)) => Err(format!(
+            "the agent at {} cannot be asked: {}",
+            path.display(),
+            alknet_proto::words::of_system(&error.to_string())
+        )),
         Err(_) => Err(format!("the agent at {} does not answer", path.display())),
     }
 }

@@ -16,7 +16,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 pub(super) fn succeeds(command: &str) -> Result<bool, String> {
     let mut shell = shell(command);
     shell.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = shell.spawn().map_err(|error| format!("the command cannot be run: {error}"))?;
+    let mut child =
+        shell.spawn().map_err(|error| format!("the command cannot be run: {}", alknet_proto::words::of_io(&error)))?;
     let deadline = Instant::now() + LIMIT;
     loop {
         match child.try_wait() {
@@ -26,7 +27,7 @@ pub(super) fn succeeds(command: &str) -> Result<bool, String> {
                 end(&mut child);
                 return Err(format!("the command did not end within {} s", LIMIT.as_secs()));
             }
-            Err(error) => return Err(format!("the command was lost: {error}")),
+            Err(error) => return Err(format!("the command was lost: {}", alknet_proto::words::of_io(&error))),
         }
     }
 }

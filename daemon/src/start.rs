@@ -10,7 +10,7 @@ use alknet_proto::endpoint;
 use alknet_proto::hello::PROTOCOL_VERSION;
 use alknet_proto::status::DaemonStatus;
 use alknet_proto::{Code, Fault, words};
-use clap::Parser;
+use clap::{ColorChoice, CommandFactory, FromArgMatches, Parser};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -69,7 +69,7 @@ impl From<Fault> for Refusal {
 
 /// Runs the whole program.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         // Help and the version are answers.
         Err(said) if !said.use_stderr() => said.exit(),
@@ -86,6 +86,13 @@ pub fn main() -> ExitCode {
             ExitCode::from(refusal.exit)
         }
     }
+}
+
+/// Reads the command line. `CLICOLOR_FORCE=0` forces no colours, which the library takes for a yes.
+fn parse() -> Result<Arguments, clap::Error> {
+    let is_not_forced = std::env::var_os("CLICOLOR_FORCE").is_some_and(|value| value == "0");
+    let color = if is_not_forced { ColorChoice::Never } else { ColorChoice::Auto };
+    Arguments::from_arg_matches(&Arguments::command().color(color).try_get_matches()?)
 }
 
 #[expect(clippy::print_stderr, reason = "before and after logging, stderr is where a person looks")]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use alknet_tests::{Sshd, World};
+use alknet_tests::{CtlOutput, Sshd, World};
 use serde_json::{Value, json};
 
 /// The first line names the problem; nothing looks like a debug print.
@@ -136,6 +136,19 @@ fn a_shared_folder_is_refused_for_the_socket_and_left_as_it_is() {
         assert_eq!(code, 1, "{stderr}");
         assert!(stderr.contains("can be written to by other users"), "{stderr}");
         assert!(stderr.contains("\n\nhint: ") && stderr.contains(option[0]) && !stderr.contains("chmod"), "{stderr}");
+    }
+}
+
+#[test]
+fn help_is_coloured_only_where_colours_are_forced() {
+    let world = World::new();
+    for (value, is_coloured) in [("1", true), ("0", false)] {
+        let mut command = world.daemon_command();
+        command.arg("--help").env("CLICOLOR_FORCE", value);
+
+        let help = CtlOutput::of(command).ok().stdout;
+
+        assert_eq!(help.contains('\u{1b}'), is_coloured, "CLICOLOR_FORCE={value}");
     }
 }
 

@@ -13,7 +13,7 @@ use alknet_proto::{Destination, Selector, Seq};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use add::AddArgs;
-pub(crate) use selectors::{AnySelectors, SomeSelectors};
+pub(crate) use selectors::{AnySelectors, RestartArgs, SomeSelectors};
 pub(crate) use since::Since;
 pub(crate) use usage::{Asked, read};
 
@@ -120,7 +120,9 @@ pub(crate) enum Command {
     /// Stop forwards: the rules stay, every retry is cancelled, only start brings them back
     Stop(SomeSelectors),
     /// Stop and start forwards; a failed session tries again
-    Restart(SomeSelectors),
+    ///
+    /// With --seamless it is their sessions that are replaced, and no connection breaks.
+    Restart(RestartArgs),
     /// Wait until every selected forward is in a state at the same time
     ///
     /// Waits at most --timeout seconds (exit 124). Ends at once with the reason when a forward that

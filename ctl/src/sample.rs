@@ -92,5 +92,7 @@ pub(crate) fn session() -> SessionStatus {
         channels: 2,
         bytes_sent: 2048,
         bytes_received: 5 << 20,
+        waiting: 0,
+        links: Vec::new(),
     }
 }

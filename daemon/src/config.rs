@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use alknet_core::Options;
 use alknet_proto::{Code, Fault, Stage};
 use serde::Deserialize;
 
@@ -28,7 +29,17 @@ pub struct Config {
     match_exec: bool,
     /// Lines as in ssh's configuration, for every destination; they come before ssh's files. Default none.
     ssh_options: Vec<String>,
+    /// How many sessions one destination may have under load. Default 3.
+    max_sessions_per_destination: Option<usize>,
+    /// A session is replaced when one key has encrypted so many bytes. Default 2^36, which is 64 GiB.
+    renew_after_bytes: Option<u64>,
+    /// A session is replaced when one key has been in use for so long, in seconds. Default 86400.
+    renew_after_seconds: Option<u64>,
 }
+
+/// The least that makes sense: a session costs a login.
+const MIN_RENEW_BYTES: u64 = 1 << 20;
+const MIN_RENEW_SECONDS: u64 = 10;
 
 /// The longest time that a setting may be, so that sums of them make sense.
 const MAX_SECONDS: u64 = 86_400;
@@ -64,11 +75,21 @@ impl Config {
         let seconds = [
             ("stop_grace_seconds", self.stop_grace_seconds),
             ("keepalive_interval_seconds", self.keepalive_interval_seconds),
+            ("renew_after_seconds", self.renew_after_seconds),
         ];
         for (name, value) in seconds {
             if value.is_some_and(|value| MAX_SECONDS < value) {
                 return Err(format!("{name} is at most {MAX_SECONDS}"));
             }
+        }
+        if self.max_sessions_per_destination.is_some_and(|sessions| !(1..=16).contains(&sessions)) {
+            return Err("max_sessions_per_destination is 1 to 16".to_owned());
+        }
+        if self.renew_after_bytes.is_some_and(|bytes| bytes < MIN_RENEW_BYTES) {
+            return Err(format!("renew_after_bytes is at least {MIN_RENEW_BYTES}"));
+        }
+        if self.renew_after_seconds.is_some_and(|seconds| seconds < MIN_RENEW_SECONDS) {
+            return Err(format!("renew_after_seconds is at least {MIN_RENEW_SECONDS}"));
         }
         if self.keepalive_interval_seconds == Some(0) || self.keepalive_count == Some(0) {
             return Err("without keepalive a dead server is never noticed; 1 is the least".to_owned());
@@ -82,6 +103,22 @@ impl Config {
     /// How long open connections may go on when the daemon stops.
     pub fn stop_grace(&self) -> Duration {
         Duration::from_secs(self.stop_grace_seconds.unwrap_or(5))
+    }
+
+    /// What the decisions depend on.
+    pub fn options(&self) -> Options {
+        let defaults = Options::default();
+        Options { max_links: self.max_sessions_per_destination.unwrap_or(defaults.max_links) }
+    }
+
+    /// A session is replaced when one key has encrypted so much.
+    pub fn renew_after_bytes(&self) -> Option<u64> {
+        self.renew_after_bytes
+    }
+
+    /// A session is replaced when one key has been in use for so long.
+    pub fn renew_after(&self) -> Option<Duration> {
+        self.renew_after_seconds.map(Duration::from_secs)
     }
 
     /// How long a server may be silent before it is asked whether it is there.

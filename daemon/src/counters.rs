@@ -75,6 +75,7 @@ impl Drop for OpenConnection {
 #[derive(Debug, Default)]
 pub struct SessionCounters {
     channels: AtomicU64,
+    waiting: AtomicU64,
     sent: AtomicU64,
     received: AtomicU64,
     /// Microseconds; 0 while nothing was measured.
@@ -86,6 +87,12 @@ impl SessionCounters {
     pub fn channel(self: &std::sync::Arc<Self>) -> OpenChannel {
         self.channels.fetch_add(1, Relaxed);
         OpenChannel(self.clone())
+    }
+
+    /// Counts a connection as waiting for a link until the guard is dropped.
+    pub fn wait(self: &std::sync::Arc<Self>) -> WaitingConnection {
+        self.waiting.fetch_add(1, Relaxed);
+        WaitingConnection(self.clone())
     }
 
     /// Counts payload bytes to the server.
@@ -106,6 +113,11 @@ impl SessionCounters {
     /// Channels that are open now.
     pub fn channels(&self) -> u64 {
         self.channels.load(Relaxed)
+    }
+
+    /// Connections that wait for a link now.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.load(Relaxed)
     }
 
     /// Payload bytes to and from the server.
@@ -134,5 +146,15 @@ pub struct OpenChannel(std::sync::Arc<SessionCounters>);
 impl Drop for OpenChannel {
     fn drop(&mut self) {
         self.0.channels.fetch_sub(1, Relaxed);
+    }
+}
+
+/// One connection that waits for a link; dropping it counts it as waiting no more.
+#[derive(Debug)]
+pub struct WaitingConnection(std::sync::Arc<SessionCounters>);
+
+impl Drop for WaitingConnection {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Relaxed);
     }
 }

@@ -44,11 +44,13 @@ impl Daemon {
         performer: Performer,
         inbox: mpsc::Receiver<Event>,
         about: DaemonStatus,
-        stop_grace: Duration,
+        config: &Config,
         rules: SavedRules,
     ) -> Self {
         let started = Instant::now();
+        let stop_grace = config.stop_grace();
         let mut daemon = Daemon { model: Model::new(), performer, inbox, about, started, stop_grace };
+        daemon.turn(Event::Configured(config.options()));
         daemon.turn(Event::Loaded(rules));
         daemon
     }
@@ -72,7 +74,7 @@ impl Daemon {
                     Some(Order::Configure(config)) => {
                         self.stop_grace = config.stop_grace();
                         configure(&config, &mut self.performer);
-                        continue;
+                        Some(Event::Configured(config.options()))
                     }
                     None => None,
                 },

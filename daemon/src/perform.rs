@@ -1,7 +1,7 @@
 //! Doing what the core decided: one match arm per action, and none of them waits.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
@@ -9,17 +9,18 @@ use alknet_proto::{
     Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionState, SessionStatus, Stage, StatusEvent,
 };
 use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::control::Clients;
-use crate::counters::{ForwardCounters, SessionCounters};
+use crate::counters::ForwardCounters;
 use crate::forward::Listener;
 use crate::journal;
 use crate::outages::{self, Question};
 use crate::ssh::attempt::Attempt;
 use crate::ssh::lookout::{Evidence, Lookout};
-use crate::ssh::{Link, Settings};
+use crate::ssh::{Pool, Settings};
 
 /// Owns what the tasks need and how to end them.
 pub struct Performer {
@@ -34,8 +35,6 @@ pub struct Performer {
     /// Listeners, their connections, and attempts; a stop waits for them.
     listeners: TaskTracker,
     attempts: TaskTracker,
-    /// By attempt, what lets it go on; gone with its attempt.
-    admissions: HashMap<Epoch, Weak<Notify>>,
     /// What the latest attempt of each destination went by.
     evidence: HashMap<Destination, Arc<Evidence>>,
     /// Ends the look-out for what may mend a failure.
@@ -47,27 +46,28 @@ pub struct Performer {
 struct Forward {
     counters: Arc<ForwardCounters>,
     listener: Option<RunningListener>,
+    /// Ends the connections of its listeners, also of one that has moved to another link.
+    cut: CancellationToken,
 }
 
 struct RunningListener {
     epoch: Epoch,
     stop: CancellationToken,
-    cut: CancellationToken,
 }
 
-/// The attempt that goes to a destination, or went last.
+/// The attempts that go to a destination, and the links that came of them.
 struct Session {
-    counters: Arc<SessionCounters>,
-    link: watch::Sender<Option<Arc<Link>>>,
-    attempt: Option<(Epoch, CancellationToken)>,
-    /// Asks the attempt to find out whether its server is still there.
-    probe: Arc<Notify>,
+    pool: Arc<Pool>,
+    attempts: HashMap<Epoch, RunningAttempt>,
 }
 
-impl Default for Session {
-    fn default() -> Self {
-        Session { counters: Arc::default(), link: watch::Sender::new(None), attempt: None, probe: Arc::default() }
-    }
+struct RunningAttempt {
+    cancel: CancellationToken,
+    /// Asks it to find out whether its server is still there.
+    probe: Arc<Notify>,
+    /// Lets it go on to the server that it knocked for.
+    admission: Arc<Notify>,
+    task: JoinHandle<()>,
 }
 
 impl Performer {
@@ -89,7 +89,6 @@ impl Performer {
             settings,
             listeners: TaskTracker::new(),
             attempts: TaskTracker::new(),
-            admissions: HashMap::new(),
             evidence: HashMap::new(),
             lookouts: HashMap::new(),
         }
@@ -99,26 +98,30 @@ impl Performer {
     pub fn perform(&mut self, action: Action) {
         match action {
             Action::Listen(listen) => self.listen(listen),
-            Action::Close { forward, epoch } => {
-                let running = self.forwards.get(&forward).and_then(|forward| forward.listener.as_ref());
-                if let Some(running) = running.filter(|running| running.epoch == epoch) {
+            Action::Close { forward, epoch, cut } => {
+                let Some(forward) = self.forwards.get_mut(&forward) else { return };
+                if let Some(running) = forward.listener.as_ref().filter(|running| running.epoch == epoch) {
                     running.stop.cancel();
-                    running.cut.cancel();
+                    if cut {
+                        std::mem::take(&mut forward.cut).cancel();
+                    }
                 }
             }
             Action::Connect { destination, epoch, accept_new } => self.connect(destination, epoch, accept_new),
             Action::Probe { destination, epoch } => {
-                let session = self.sessions.get(&destination);
-                if let Some(session) =
-                    session.filter(|s| s.attempt.as_ref().is_some_and(|(current, _)| *current == epoch))
-                {
-                    session.probe.notify_one();
+                if let Some(attempt) = self.attempt(&destination, epoch) {
+                    attempt.probe.notify_one();
                 }
             }
+            Action::Retire { destination, epoch } => {
+                if let Some(session) = self.sessions.get(&destination) {
+                    session.pool.retire(epoch);
+                }
+            }
+            Action::Growth { destination, may_grow } => self.session(&destination).pool.set_growth(may_grow),
             Action::Disconnect { destination, epoch } => {
-                let attempt = self.sessions.get(&destination).and_then(|session| session.attempt.as_ref());
-                if let Some((_, cancel)) = attempt.filter(|(current, _)| *current == epoch) {
-                    cancel.cancel();
+                if let Some(attempt) = self.attempt(&destination, epoch) {
+                    attempt.cancel.cancel();
                 }
             }
             Action::Save(rules) => {
@@ -137,18 +140,20 @@ impl Performer {
                 self.outages.note(&event);
             }
             Action::ForgetForward(forward) => {
-                self.forwards.remove(&forward);
+                if let Some(forward) = self.forwards.remove(&forward) {
+                    forward.cut.cancel();
+                }
             }
             Action::ForgetSession(destination) => {
                 self.look_away(&destination);
                 self.evidence.remove(&destination);
-                if let Some((_, cancel)) = self.sessions.remove(&destination).and_then(|session| session.attempt) {
-                    cancel.cancel();
+                if let Some(session) = self.sessions.remove(&destination) {
+                    session.attempts.values().for_each(|attempt| attempt.cancel.cancel());
                 }
             }
-            Action::Admit { epoch, .. } => {
-                if let Some(admission) = self.admissions.get(&epoch).and_then(Weak::upgrade) {
-                    admission.notify_one();
+            Action::Admit { destination, epoch } => {
+                if let Some(attempt) = self.attempt(&destination, epoch) {
+                    attempt.admission.notify_one();
                 }
             }
             Action::LookOut { destination, epoch, code } => self.look_out(destination, epoch, code),
@@ -158,22 +163,20 @@ impl Performer {
     }
 
     fn listen(&mut self, listen: Listen) {
-        let session = self.sessions.entry(listen.destination.clone()).or_default();
+        let pool = self.session(&listen.destination).pool.clone();
         let forward = self.forwards.entry(listen.forward).or_default();
-        let running =
-            RunningListener { epoch: listen.epoch, stop: CancellationToken::new(), cut: CancellationToken::new() };
+        let running = RunningListener { epoch: listen.epoch, stop: CancellationToken::new() };
         let (id, epoch) = (listen.forward, listen.epoch);
         let listener = Listener {
             listen,
-            links: session.link.subscribe(),
+            pool,
             counters: forward.counters.clone(),
             inbox: self.inbox.clone(),
             stop: running.stop.clone(),
-            cut: running.cut.clone(),
+            cut: forward.cut.clone(),
         };
         if let Some(earlier) = forward.listener.replace(running) {
             earlier.stop.cancel();
-            earlier.cut.cancel();
         }
         let task = self.listeners.spawn(listener.run());
         // A listener that panics must not leave a rule that looks alive.
@@ -188,29 +191,37 @@ impl Performer {
     }
 
     fn connect(&mut self, destination: Destination, epoch: Epoch, accept_new: bool) {
-        let session = self.sessions.entry(destination.clone()).or_default();
-        session.counters.forget_round_trip();
         let evidence = self.evidence.entry(destination.clone()).or_default().clone();
         let cancel = CancellationToken::new();
+        let (probe, admission) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let pool = self.session(&destination).pool.clone();
         let attempt = Attempt {
-            destination,
+            destination: destination.clone(),
             epoch,
             accept_new,
             settings: self.settings.clone(),
-            link: session.link.clone(),
-            counters: session.counters.clone(),
+            pool,
             inbox: self.inbox.clone(),
             cancel: cancel.clone(),
-            probe: session.probe.clone(),
-            admission: Arc::default(),
+            probe: probe.clone(),
+            admission: admission.clone(),
             evidence,
         };
-        self.admissions.retain(|_, admission| 0 < admission.strong_count());
-        self.admissions.insert(epoch, Arc::downgrade(&attempt.admission));
-        if let Some((_, earlier)) = session.attempt.replace((epoch, cancel)) {
-            earlier.cancel();
-        }
-        self.attempts.spawn(attempt.run());
+        let task = self.attempts.spawn(attempt.run());
+        let attempts = &mut self.session(&destination).attempts;
+        attempts.retain(|_, attempt| !attempt.task.is_finished());
+        attempts.insert(epoch, RunningAttempt { cancel, probe, admission, task });
+    }
+
+    fn session(&mut self, destination: &Destination) -> &mut Session {
+        self.sessions.entry(destination.clone()).or_insert_with(|| Session {
+            pool: Arc::new(Pool::new(destination.clone(), self.inbox.clone())),
+            attempts: HashMap::new(),
+        })
+    }
+
+    fn attempt(&self, destination: &Destination, epoch: Epoch) -> Option<&RunningAttempt> {
+        self.sessions.get(destination).and_then(|session| session.attempts.get(&epoch))
     }
 
     fn look_out(&mut self, destination: Destination, epoch: Epoch, code: Code) {
@@ -231,7 +242,8 @@ impl Performer {
 
     /// Closes every listener; connections that are open may go on until [`Performer::cut`].
     pub fn stop_listening(&self) {
-        self.running().for_each(|running| running.stop.cancel());
+        let listeners = self.forwards.values().filter_map(|forward| forward.listener.as_ref());
+        listeners.for_each(|running| running.stop.cancel());
         self.listeners.close();
     }
 
@@ -242,11 +254,9 @@ impl Performer {
 
     /// Resets what is still open and ends every session; waits at most `limit` for the goodbyes.
     pub async fn cut(&mut self, limit: Duration) {
-        self.running().for_each(|running| running.cut.cancel());
-        for session in self.sessions.values() {
-            if let Some((_, cancel)) = &session.attempt {
-                cancel.cancel();
-            }
+        self.forwards.values().for_each(|forward| forward.cut.cancel());
+        for attempt in self.sessions.values().flat_map(|session| session.attempts.values()) {
+            attempt.cancel.cancel();
         }
         self.lookouts.values().for_each(CancellationToken::cancel);
         self.attempts.close();
@@ -257,10 +267,6 @@ impl Performer {
         if tokio::time::timeout(limit, all).await.is_err() {
             tracing::warn!("some sessions did not end in time");
         }
-    }
-
-    fn running(&self) -> impl Iterator<Item = &RunningListener> {
-        self.forwards.values().filter_map(|forward| forward.listener.as_ref())
     }
 
     /// Tells clients that the daemon ends, and closes their connections.
@@ -340,10 +346,13 @@ impl Performer {
 
     fn count_session(&self, session: &mut SessionStatus) {
         if let Some(counted) = self.sessions.get(&session.destination) {
-            session.channels = counted.counters.channels();
             let is_active = session.state == SessionState::Active;
-            session.round_trip_ms = counted.counters.round_trip_ms().filter(|_| is_active);
-            (session.bytes_sent, session.bytes_received) = counted.counters.bytes();
+            let counters = &counted.pool.counters;
+            session.channels = counters.channels();
+            session.waiting = counters.waiting();
+            session.round_trip_ms = counters.round_trip_ms().filter(|_| is_active);
+            (session.bytes_sent, session.bytes_received) = counters.bytes();
+            counted.pool.count(&mut session.links);
         }
     }
 }

@@ -190,7 +190,7 @@ impl Start<'_> {
         };
         let n_rules = rules.rules.len();
         tracing::info!(socket = %about.socket, version = %about.version, rules = n_rules, open_files = self.open_files, "serving");
-        let daemon = Daemon::new(performer, events, about, self.config.stop_grace(), rules);
+        let daemon = Daemon::new(performer, events, about, &self.config, rules);
         service::ready();
         let configure = |config: &Config, performer: &mut Performer| {
             self.configure(config, performer);
@@ -248,6 +248,8 @@ fn with_config(settings: Settings, config: &Config) -> Settings {
         keepalive_interval: config.keepalive_interval(),
         keepalive_count: config.keepalive_count(),
         ssh_options: config.ssh_options(),
+        renew_after_bytes: config.renew_after_bytes().unwrap_or(settings.renew_after_bytes),
+        renew_after: config.renew_after().unwrap_or(settings.renew_after),
         ..settings
     }
 }

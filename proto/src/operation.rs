@@ -86,6 +86,9 @@ pub enum Operation {
         /// The last one of the page before.
         after: Option<ForwardKey>,
     },
+    /// `sessions/renew`: a new link takes the place of the old one, which goes on for the connections that it has;
+    /// answered when the new one is there.
+    RenewSession(Destination),
 }
 
 /// Whether an operation reads, changes or goes on.
@@ -123,6 +126,7 @@ impl Operation {
             Operation::Explain(_) => "destinations/explain",
             Operation::FindForwards { .. } => "destinations/forwards",
             Operation::History { .. } => "forwards/history",
+            Operation::RenewSession(_) => "sessions/renew",
         }
     }
 
@@ -146,7 +150,8 @@ impl Operation {
             | Operation::StopForwards(_)
             | Operation::RestartForwards(_)
             | Operation::RetrySessions(_)
-            | Operation::DisconnectSession(_) => OperationKind::Mutation,
+            | Operation::DisconnectSession(_)
+            | Operation::RenewSession(_) => OperationKind::Mutation,
             Operation::Watch { .. } => OperationKind::Subscription,
         }
     }
@@ -184,7 +189,7 @@ pub enum Output {
         /// There are more behind the last one.
         more: bool,
     },
-    /// Answers `sessions/retry` and `sessions/disconnect`: what it was done to.
+    /// Answers `sessions/retry`, `sessions/disconnect` and `sessions/renew`: what it was done to.
     Destinations(Vec<Destination>),
     /// Answers `events/watch`, many times.
     Event(StatusEvent),

@@ -221,6 +221,58 @@ pub struct SessionStatus {
     pub bytes_sent: u64,
     /// Payload bytes from the server, over all its connections since the daemon started.
     pub bytes_received: u64,
+    /// Accepted connections that wait for a link now.
+    pub waiting: u64,
+    /// The SSH connections that it consists of: the first one, and further ones under load or while it is replaced.
+    pub links: Vec<LinkStatus>,
+}
+
+/// One SSH connection of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkStatus {
+    /// The number of its attempt, as in the log.
+    pub number: u64,
+    /// What it is for.
+    pub role: LinkRole,
+    /// Since when it is logged in; for an attempt, since when it tries.
+    pub since: Timestamp,
+    /// Channels that are open now.
+    pub channels: u64,
+    /// Bytes that came from the server and that programs have not taken yet.
+    pub buffered_bytes: u64,
+    /// A program reads so slowly that new connections go elsewhere.
+    pub sealed: bool,
+    /// Payload bytes to the server.
+    pub bytes_sent: u64,
+    /// Payload bytes from the server.
+    pub bytes_received: u64,
+}
+
+/// What a link is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkRole {
+    /// Carries everything, and what the server listens for.
+    #[default]
+    First,
+    /// Was opened because the others were full or busy.
+    Further,
+    /// Takes nothing new and ends with its last connection.
+    Retiring,
+    /// Is being brought up.
+    Opening,
+}
+
+impl LinkRole {
+    /// The word that people and programs see.
+    pub fn word(self) -> &'static str {
+        match self {
+            LinkRole::First => "first",
+            LinkRole::Further => "further",
+            LinkRole::Retiring => "retiring",
+            LinkRole::Opening => "opening",
+        }
+    }
 }
 
 /// What the two sides of a session agreed on.

@@ -1,14 +1,13 @@
 //! What flows through a forward arrives: all of it, in order, and with the end that the other side meant.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use alknet_tests::content::{Checksum, Content};
 use alknet_tests::load::{assert_echo, channels, connect, crowd, echo_over, echoes_whole};
 use alknet_tests::socks::{Wanted, through};
-use alknet_tests::wait::wait_within;
-use alknet_tests::{Peer, Sshd, World, targets};
+use alknet_tests::{Peer, World, targets};
 
 use crate::{real_world, real_world_with};
 
@@ -212,28 +211,6 @@ fn a_reader_that_pauses_stops_nobody_else() {
     let mut content = Content::new(5);
     assert!(content.matches(&first) && content.matches(&rest));
     assert!(1 <= sshd.logins());
-}
-
-#[test]
-fn a_reader_that_takes_nothing_is_reset_and_the_session_lives_on() {
-    let world = World::new();
-    let sshd = Sshd::start(&world, "prod");
-    std::fs::create_dir_all(world.config_path().parent().unwrap()).unwrap();
-    std::fs::write(world.config_path(), "keepalive_interval_seconds = 5\nkeepalive_count = 3\n").unwrap();
-    world.start();
-    let (echo, source) = (targets::echo(), targets::source(5, 64 << 20));
-    world.add_active("slow", &["-L", &format!("0:127.0.0.1:{}", source.port()), "prod"]);
-    world.add_active("fast", &["-L", &format!("0:127.0.0.1:{}", echo.port()), "prod"]);
-    let mut paused = connect(world.port("slow"));
-    paused.read_exact(&mut [0; 1]).unwrap();
-
-    let log = || world.daemon_log().contains("its program took nothing").then_some(());
-    wait_within(Duration::from_secs(45), "the paused connection is given up", log);
-
-    let ended = paused.read_to_end(&mut Vec::new());
-    assert_eq!(ended.unwrap_err().kind(), ErrorKind::ConnectionReset, "what is missing does not look whole");
-    assert_echo(world.port("fast"));
-    assert_eq!(sshd.logins(), 1, "the session was never taken for dead");
 }
 
 #[test]

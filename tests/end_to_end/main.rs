@@ -12,6 +12,7 @@ mod edges;
 mod forwards;
 mod json;
 mod life;
+mod links;
 mod mending;
 mod on_suspend;
 mod outages;

@@ -293,7 +293,9 @@ fn a_server_that_refuses_channels_keeps_its_session() {
 fn the_ssh_configuration_may_contain_what_alknet_does_not_know() {
     let world = World::new();
     let sshd = Sshd::start(&world, "prod");
-    world.append_ssh_config("Host *\n  SendEnv LANG\n  VisualHostKey yes\n  TotallyUnknownOption 7\n");
+    world.append_ssh_config(
+        "Host *\n  SendEnv LANG\n  VisualHostKey yes\n  IgnoreUnknown Totally*\n  TotallyUnknownOption 7\n",
+    );
     world.start();
 
     world.add_active("web", &["-L", "0:localhost:80", "prod"]);

@@ -30,6 +30,22 @@ pub(crate) struct AnySelectors {
     all: bool,
 }
 
+/// What `restart` takes.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  alknetctl restart web
+  alknetctl restart --seamless prod")]
+pub(crate) struct RestartArgs {
+    /// Which forwards; with --seamless, also the destination of a session
+    #[command(flatten)]
+    pub(crate) selectors: SomeSelectors,
+    /// Replace the sessions of these forwards or destinations without breaking a connection: new ones
+    /// go to a fresh session, the old one ends with its last connection, after an hour at the latest
+    #[arg(long)]
+    pub(crate) seamless: bool,
+}
+
 impl SomeSelectors {
     /// All that was asked for, in one list.
     pub(crate) fn all(&self) -> Vec<Selector> {

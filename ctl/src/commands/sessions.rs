@@ -1,6 +1,6 @@
-//! `list-sessions`, `retry` and `disconnect`.
+//! `list-sessions`, `retry`, `disconnect` and `restart --seamless`.
 
-use alknet_proto::{Destination, Operation};
+use alknet_proto::{Destination, Operation, Selector};
 
 use crate::client::Address;
 use crate::exit::{Exit, Failure};
@@ -33,6 +33,37 @@ pub(super) async fn retry(
         printer.note("no session is down");
     }
     print("connecting to", &retried, printer)
+}
+
+/// Replaces the sessions of what is selected, one after the other: destinations, or forwards that use them.
+pub(super) async fn renew(selectors: &[Selector], address: &Address, printer: &mut Printer) -> Result<Exit, Failure> {
+    let client = address.connect().await?;
+    let sessions = client.sessions().await?;
+    let mut wanted: Vec<Destination> = Vec::new();
+    for selector in selectors {
+        let named = sessions.iter().map(|session| &session.destination).find(|destination| match selector {
+            Selector::Host(meant) => meant == *destination,
+            Selector::Named(text) => destination.to_string() == *text,
+            Selector::Glob(_) | Selector::Tag(_) | Selector::All => false,
+        });
+        let destinations = match named {
+            Some(destination) => vec![destination.clone()],
+            None => {
+                let forwards = client.forwards(std::slice::from_ref(selector)).await?;
+                forwards.into_iter().map(|forward| forward.destination).collect()
+            }
+        };
+        for destination in destinations {
+            if !wanted.contains(&destination) {
+                wanted.push(destination);
+            }
+        }
+    }
+    let mut renewed = Vec::new();
+    for destination in wanted {
+        renewed.extend(client.change_sessions(Operation::RenewSession(destination)).await?);
+    }
+    print("replaced the session to", &renewed, printer)
 }
 
 pub(super) async fn disconnect(

@@ -1,5 +1,6 @@
 //! Sessions as a table.
 
+use alknet_proto::status::{LinkRole, LinkStatus};
 use alknet_proto::{SessionState, SessionStatus};
 use anstyle::Style;
 
@@ -16,6 +17,7 @@ pub(crate) fn sessions(sessions: &[SessionStatus], look: &Look) -> String {
     for session in sessions {
         rows.push(row(session, look));
         rows.extend(remark(session, look).map(Row::Remark));
+        rows.extend(links(session, look).map(Row::Remark));
     }
     table(&HEADER, &rows)
 }
@@ -51,6 +53,25 @@ fn remark(session: &SessionStatus, look: &Look) -> Option<String> {
         }
     };
     (!remark.is_empty()).then_some(remark)
+}
+
+/// Each link where there is more than one, or where one holds something up; then what waits for one.
+fn links(session: &SessionStatus, look: &Look) -> impl Iterator<Item = String> {
+    let is_plain = session.links.iter().all(|link| link.role == LinkRole::First && link.buffered_bytes == 0);
+    let links = if is_plain { &[] } else { session.links.as_slice() };
+    let waiting = (0 < session.waiting).then(|| format!("{} connections wait for a session", session.waiting));
+    links.iter().map(|link| line(link, look)).chain(waiting)
+}
+
+fn line(link: &LinkStatus, look: &Look) -> String {
+    let LinkStatus { number, role, since, channels, buffered_bytes, sealed, bytes_sent, bytes_received } = link;
+    let sealed = if *sealed { ", sealed: a program does not read" } else { "" };
+    let buffered = if *buffered_bytes == 0 { String::new() } else { format!(", {} buffered", bytes(*buffered_bytes)) };
+    let (role, since) = (role.word(), ago(*since, look));
+    let (sent, received) = (bytes(*bytes_sent), bytes(*bytes_received));
+    format!(
+        "session {number}, {role}, for {since}: {channels} channels, {sent} sent, {received} received{buffered}{sealed}"
+    )
 }
 
 /// The server's version and the algorithms.
@@ -124,5 +145,29 @@ test         ◌ suspended  -            -      3m4s           -         2  2.0 
   no route to test [tcp: unreachable]; retry 2 in 2 s
 ";
         assert_eq!(plain(&shown), expected);
+    }
+
+    #[test]
+    fn links_are_told_apart_where_there_are_several() {
+        let first = LinkStatus {
+            number: 3,
+            since: sample::at(-184),
+            channels: 1,
+            buffered_bytes: 8 << 20,
+            sealed: true,
+            ..LinkStatus::default()
+        };
+        let further = LinkStatus { number: 7, role: LinkRole::Further, since: sample::at(-4), ..LinkStatus::default() };
+        let session =
+            SessionStatus { links: vec![first, further], waiting: 2, server_version: None, ..sample::session() };
+
+        let shown = sessions(&[session], &look(true));
+
+        let expected = "
+  session 3, first, for 3m4s: 1 channels, 0 B sent, 0 B received, 8.0 MiB buffered, sealed: a program does not read
+  session 7, further, for 4s: 0 channels, 0 B sent, 0 B received
+  2 connections wait for a session
+";
+        assert!(plain(&shown).ends_with(expected), "{shown}");
     }
 }

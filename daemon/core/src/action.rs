@@ -10,12 +10,14 @@ use crate::rules::SavedRules;
 pub enum Action {
     /// Start to listen; answered by `ListenerBound` or `ListenerRefused`.
     Listen(Listen),
-    /// Close a listener and cut its connections; answered by `ListenerClosed`.
+    /// Close a listener; answered by `ListenerClosed`.
     Close {
         /// Whose listener.
         forward: ForwardId,
         /// Which attempt to listen.
         epoch: Epoch,
+        /// Reset its connections too. Otherwise they go on.
+        cut: bool,
     },
     /// Start an attempt; answered by `Connected` or `Lost`.
     Connect {
@@ -32,6 +34,20 @@ pub enum Action {
         destination: Destination,
         /// The number of the attempt.
         epoch: Epoch,
+    },
+    /// A link takes nothing new from now on.
+    Retire {
+        /// Where it goes.
+        destination: Destination,
+        /// The number of its attempt.
+        epoch: Epoch,
+    },
+    /// Tell connections whether asking for a further link helps, see [`crate::Event::Crowded`].
+    Growth {
+        /// Where they go.
+        destination: Destination,
+        /// Whether there may be one more, or one is on its way.
+        may_grow: bool,
     },
     /// End an attempt or a session. Its `Lost` may still come and changes nothing.
     Disconnect {

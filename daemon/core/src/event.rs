@@ -6,6 +6,7 @@ use alknet_proto::status::Algorithms;
 use alknet_proto::{Destination, ForwardId, Operation, Reason, RequestId};
 
 use crate::host::Host;
+use crate::limits::MAX_LINKS;
 use crate::rules::SavedRules;
 
 /// Names one client connection of one daemon run.
@@ -110,6 +111,29 @@ pub enum Event {
         reason: Reason,
     },
 
+    /// Connections would rather have a further link: those that are there are full or busy.
+    Crowded {
+        /// Where they go.
+        destination: Destination,
+    },
+    /// A link got its first channel (`true`) or lost its last one (`false`).
+    LinkInUse {
+        /// Where it goes.
+        destination: Destination,
+        /// The number of its attempt.
+        epoch: Epoch,
+        /// Whether channels are open.
+        in_use: bool,
+    },
+    /// A link should be replaced while it still works: it carried too much, lived too long, or left from an address
+    /// that this machine would not use any more.
+    Worn {
+        /// Where it goes.
+        destination: Destination,
+        /// The number of its attempt.
+        epoch: Epoch,
+    },
+
     /// The rules are on disk up to this revision.
     Saved {
         /// The revision of the newest rules on disk.
@@ -159,6 +183,21 @@ pub enum Event {
         /// The server that it connects to now.
         host: Host,
     },
+    /// What a person chose for all sessions; comes before anything else, and when it changes.
+    Configured(Options),
+}
+
+/// What a person may choose about the decisions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// How many links one destination may have, 1 or more.
+    pub max_links: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options { max_links: MAX_LINKS }
+    }
 }
 
 /// Who answered at the other end of a session.
@@ -172,4 +211,6 @@ pub struct Peer {
     pub server_version: String,
     /// What was agreed on.
     pub algorithms: Algorithms,
+    /// Somebody had to do something for the login, such as touching a key: there is none without need.
+    pub needs_person: bool,
 }

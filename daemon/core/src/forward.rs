@@ -81,6 +81,8 @@ pub(crate) struct Forward {
     pub(crate) listener: Listener,
     /// Why its listener takes no connections for the time being, though it listens.
     pub(crate) hampered: Option<Reason>,
+    /// Its listener on the server goes over to another link: it is closed there and opened here.
+    pub(crate) moves: bool,
     /// The port that was bound last.
     pub(crate) port: Option<u16>,
     /// Refusals of the listener in a row.
@@ -127,6 +129,7 @@ impl Forward {
             pausing: false,
             listener: Listener::Closed,
             hampered: None,
+            moves: false,
             port: None,
             refusals: 0,
             usage,
@@ -259,7 +262,7 @@ impl Forward {
             Phase::Failed { cause } => {
                 Derived { status: Status::Error, reason: Some(cause.clone()), ..suspended(cause) }
             }
-            Phase::Active { .. } if is_open => active(),
+            Phase::Active { .. } if is_open || self.moves => active(),
             // The session is back and the server has not answered yet: the status goes on until it has.
             Phase::Active { .. } if self.shown.status == Status::Suspended => Derived {
                 status: Status::Suspended,

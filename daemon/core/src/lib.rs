@@ -17,11 +17,13 @@ pub mod select;
 
 mod budget;
 mod calls;
+mod extra;
 mod forward;
 mod host;
 mod naming;
 mod publish;
 mod remedy;
+mod renewal;
 mod requests;
 mod session;
 mod settle;
@@ -30,7 +32,7 @@ mod waiting;
 mod watch;
 
 pub use action::{Action, Listen};
-pub use event::{Call, ClientId, Epoch, Event, Peer};
+pub use event::{Call, ClientId, Epoch, Event, Options, Peer};
 pub use host::Host;
 pub use model::{Model, Snapshot};
 pub use moment::Moment;

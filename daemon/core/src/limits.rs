@@ -43,3 +43,13 @@ pub const MANY_FAILURES: u32 = 5;
 pub const NUDGE_AFTER: Duration = Duration::from_secs(30);
 /// Within this time, [`crate::cause::patience`] with damaged data ends.
 pub const DAMAGE_WINDOW: Duration = Duration::from_secs(600);
+/// How many links one destination has at most, unless configured otherwise.
+pub const MAX_LINKS: usize = 3;
+/// A further link that carries nothing for so long is ended.
+pub const EXTRA_IDLE: Duration = Duration::from_secs(300);
+/// After an attempt at a further link failed, the next one comes this much later at the earliest.
+pub const EXTRA_AFTER: Duration = Duration::from_secs(30);
+/// How long a link that was replaced goes on for the connections that it has.
+pub const RETIRING_LIMIT: Duration = Duration::from_secs(3600);
+/// How long a link that was replaced and carries nothing waits for a connection that has just chosen it.
+pub const RETIRING_GRACE: Duration = Duration::from_secs(1);

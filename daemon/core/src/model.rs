@@ -8,10 +8,11 @@ use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardStatus, Selector,
 
 use crate::action::Action;
 use crate::calls::{Answer, PendingCall, Work, late};
-use crate::event::{Call, Epoch, Event};
+use crate::event::{Call, Epoch, Event, Options};
 use crate::forward::{Forward, Life, Listener, Usage};
 use crate::moment::Moment;
 use crate::remedy::Remedies;
+use crate::renewal::Renewal;
 use crate::rules::{SavedRule, SavedRules};
 use crate::session::{Phase, Session};
 use crate::supervise::{News, Supervision};
@@ -24,6 +25,8 @@ pub struct Model {
     pub(crate) sessions: BTreeMap<Destination, Session>,
     pub(crate) calls: Vec<PendingCall>,
     pub(crate) deferred: Vec<Deferred>,
+    pub(crate) renewals: Vec<Renewal>,
+    pub(crate) options: Options,
     pub(crate) watches: Watches,
     pub(crate) next_id: u32,
     pub(crate) last_epoch: Epoch,
@@ -87,6 +90,7 @@ impl Model {
         self.settle_sessions(&mut turn);
         self.settle_attempts(&mut turn);
         self.settle_remedies(&mut turn);
+        self.settle_renewals(&mut turn);
         // What an attempt or its end means for listeners on the server is known only now.
         self.settle_listeners(&mut turn);
         self.publish_changes(&mut turn);
@@ -105,7 +109,9 @@ impl Model {
         let quiet = self.forwards.values().filter(|forward| self.may_go_idle(forward));
         let quiet = quiet.filter_map(Forward::quiet_until).map(|at| (at, "idle"));
         let calls = self.calls.iter().filter_map(PendingCall::deadline);
-        let calls = calls.chain(self.deferred.iter().map(|deferred| deferred.deadline)).map(|at| (at, "request"));
+        let waiting = self.deferred.iter().map(|deferred| deferred.deadline);
+        let waiting = waiting.chain(self.renewals.iter().map(|renewal| renewal.deadline));
+        let calls = calls.chain(waiting).map(|at| (at, "request"));
         let heartbeat = self.watches.heartbeat_at().map(|at| (at, "heartbeat"));
         let save = self.save_again_at.map(|at| (at, "save"));
         let all = sessions.chain(save).chain(listeners).chain(quiet).chain(calls).chain(heartbeat);
@@ -160,20 +166,27 @@ impl Model {
                 }
             }
             Event::Connected { destination, epoch, peer } => {
-                if let Some(session) = self.sessions.get_mut(&destination) {
-                    session.connected(epoch, peer, turn.now);
-                }
+                self.connected(&destination, epoch, peer, turn);
                 self.supervise_login(&destination, epoch, turn.now);
             }
             Event::Lost { destination, epoch, reason } => {
                 let news = News::of(self.sessions.get(&destination), epoch);
-                if let Some(session) = self.sessions.get_mut(&destination) {
-                    session.lost(epoch, reason.clone(), turn.now, turn.jitter);
-                }
+                self.lost(&destination, epoch, reason.clone(), turn);
                 self.supervise_loss(&destination, epoch, &reason, news, turn);
             }
             Event::Mended { destination, epoch } => self.mended(&destination, epoch, turn),
             Event::Knocks { destination, epoch, host } => self.supervision.knocks(destination, epoch, host),
+            Event::Crowded { destination } => {
+                if let Some(session) = self.sessions.get_mut(&destination).filter(|session| session.may_have_more()) {
+                    session.extras.ask();
+                }
+            }
+            Event::LinkInUse { destination, epoch, in_use } => {
+                if let Some(session) = self.sessions.get_mut(&destination) {
+                    session.note_use(epoch, in_use, turn.now);
+                }
+            }
+            Event::Worn { destination, epoch } => self.worn(&destination, epoch, turn),
             Event::Saved { revision } => self.saved_revision = self.saved_revision.max(revision),
             Event::NotSaved { revision, reason } => self.not_saved(revision, &reason, turn),
             Event::Tick => {}
@@ -187,6 +200,7 @@ impl Model {
                 }
             }
             Event::ShutdownAsked => self.stop(turn),
+            Event::Configured(options) => self.options = options,
         }
     }
 
@@ -238,6 +252,7 @@ impl Model {
         }
         self.calls = calls;
         self.deferred.retain(|deferred| !is_meant(deferred.call));
+        self.renewals.retain(|renewal| !is_meant(renewal.call));
         self.watches.end(is_meant);
     }
 

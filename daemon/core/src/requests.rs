@@ -36,6 +36,7 @@ impl Model {
             Operation::ListSessions { after } => Some(Ok(self.list_sessions(after.as_ref()))),
             Operation::RetrySessions(destinations) => Some(self.retry(destinations, turn)),
             Operation::DisconnectSession(destination) => Some(self.disconnect(destination, turn)),
+            Operation::RenewSession(destination) => self.renew(call, destination, deadline, turn),
             Operation::Watch { selectors, since } => self.watch(call, selectors, since, turn).err().map(Err),
             Operation::Shutdown => {
                 turn.answers.push((call, Answer::Ready(Ok(Output::Done))));
@@ -300,7 +301,7 @@ impl Model {
 
     fn disconnect(&mut self, destination: Destination, turn: &mut Turn) -> Result<Output, Fault> {
         let Some(session) = self.sessions.get_mut(&destination) else { return Err(no_session(&destination)) };
-        if let Some(epoch) = session.disconnect(turn.now) {
+        for epoch in session.disconnect(turn.now) {
             turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
         }
         Ok(Output::Destinations(vec![destination]))
@@ -331,7 +332,7 @@ fn forget_refusal(forward: &mut Forward) {
     }
 }
 
-fn no_session(destination: &Destination) -> Fault {
+pub(crate) fn no_session(destination: &Destination) -> Fault {
     Fault::new(Code::NotFound, format!("there is no session to {destination}"))
         .with_hint("alknetctl list-sessions shows all there are")
 }

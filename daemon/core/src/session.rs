@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 
 use alknet_proto::history::{SessionChange, SessionDetail};
+use alknet_proto::status::LinkRole;
 use alknet_proto::{Code, Destination, Reason, SessionState, SessionStatus, Stage};
 
 use crate::backoff;
 use crate::cause::may_cure_itself;
 use crate::event::{Epoch, Peer};
+use crate::extra::{Extras, Live, link_status};
 use crate::limits::{AT_ONCE, FREE_LOSSES, LOSS_WINDOW, REMEMBERED_CHANGES, STABLE_AFTER};
 use crate::moment::Moment;
 
@@ -19,7 +21,7 @@ pub(crate) enum Phase {
     /// An attempt is under way. `after` is why there had to be one, so that the status does not flicker.
     Connecting { epoch: Epoch, deadline: Moment, after: Option<Reason> },
     /// Logged in.
-    Active { epoch: Epoch, since: Moment, peer: Peer },
+    Active { epoch: Epoch, live: Live },
     /// Tries again by itself.
     Suspended { cause: Reason, retry_at: Moment },
     /// Tries again when a person asks.
@@ -36,6 +38,8 @@ pub(crate) struct Session {
     place: u32,
     /// When the last losses were, within [`LOSS_WINDOW`].
     losses: VecDeque<Moment>,
+    /// Links beside the one of the phase.
+    pub(crate) extras: Extras,
     /// What watchers were last told.
     pub(crate) shown: Shown,
     /// Its next try waits for the destination's budget.
@@ -59,6 +63,7 @@ impl Session {
             failures: 0,
             place: 0,
             losses: VecDeque::new(),
+            extras: Extras::default(),
             shown: Shown { state: SessionState::Idle, reason: None, since: now },
             is_held: false,
             history: VecDeque::new(),
@@ -84,6 +89,7 @@ impl Session {
     /// Whether this attempt is under way for it and not logged in.
     pub(crate) fn is_trying(&self, epoch: Epoch) -> bool {
         matches!(&self.phase, Phase::Connecting { epoch: current, .. } if *current == epoch)
+            || self.extras.is_attempt(epoch)
     }
 
     /// Whether a wanted session has to start an attempt now.
@@ -97,11 +103,12 @@ impl Session {
 
     /// When something has to happen if nothing else does.
     pub(crate) fn deadline(&self) -> Option<Moment> {
-        match &self.phase {
+        let phase = match &self.phase {
             Phase::Connecting { deadline, .. } => Some(*deadline),
             Phase::Suspended { retry_at, .. } => Some(*retry_at),
             Phase::Idle { .. } | Phase::Active { .. } | Phase::Failed { .. } => None,
-        }
+        };
+        self.extras.deadlines().chain(phase).min_by_key(|at| at.steady)
     }
 
     pub(crate) fn start_attempt(&mut self, epoch: Epoch, deadline: Moment) {
@@ -112,18 +119,38 @@ impl Session {
     pub(crate) fn connected(&mut self, epoch: Epoch, peer: Peer, now: Moment) {
         if matches!(&self.phase, Phase::Connecting { epoch: current, .. } if *current == epoch) {
             self.failures = 0;
-            self.phase = Phase::Active { epoch, since: now, peer };
+            self.phase = Phase::Active { epoch, live: Live::new(peer, now) };
         }
     }
 
-    /// An attempt failed or a live session ended. News of another attempt changes nothing.
+    /// Whether connections may get a further link: it needs a first one, and a login that asks nobody.
+    pub(crate) fn may_have_more(&self) -> bool {
+        matches!(&self.phase, Phase::Active { live, .. } if !live.peer.needs_person)
+    }
+
+    pub(crate) fn note_use(&mut self, used: Epoch, in_use: bool, now: Moment) {
+        match &mut self.phase {
+            Phase::Active { epoch, live } if *epoch == used => live.note_use(in_use, now),
+            Phase::Idle { .. }
+            | Phase::Connecting { .. }
+            | Phase::Active { .. }
+            | Phase::Suspended { .. }
+            | Phase::Failed { .. } => self.extras.note_use(used, in_use, now),
+        }
+    }
+
+    /// An attempt failed or the first link ended; a further one takes its place. News of another attempt changes nothing.
     pub(crate) fn lost(&mut self, epoch: Epoch, cause: Reason, now: Moment, jitter: f64) {
         if self.open_epoch() != Some(epoch) {
             return;
         }
         let at_once = match &self.phase {
-            Phase::Active { since, .. } => {
-                let since = *since;
+            Phase::Active { live, .. } => {
+                let since = live.since;
+                if let Some((epoch, live)) = self.extras.take_open() {
+                    self.phase = Phase::Active { epoch, live };
+                    return;
+                }
                 self.note_loss(since, now)
             }
             Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => {
@@ -167,9 +194,11 @@ impl Session {
     }
 
     /// Nobody wants it now. Tells what has to be ended.
-    pub(crate) fn rest(&mut self, now: Moment) -> Option<Epoch> {
-        let open = self.open_epoch();
-        if let Phase::Active { since, .. } = self.phase {
+    pub(crate) fn rest(&mut self, now: Moment) -> Vec<Epoch> {
+        let mut open = self.extras.end_all();
+        open.extend(self.open_epoch());
+        if let Phase::Active { live, .. } = &self.phase {
+            let since = live.since;
             self.note_life(since, now);
         }
         if !matches!(self.phase, Phase::Idle { .. }) {
@@ -181,7 +210,7 @@ impl Session {
     }
 
     /// A person wants it to be down. Tells what has to be ended.
-    pub(crate) fn disconnect(&mut self, now: Moment) -> Option<Epoch> {
+    pub(crate) fn disconnect(&mut self, now: Moment) -> Vec<Epoch> {
         let open = self.rest(now);
         self.phase = Phase::Idle { by_person: true };
         open
@@ -245,10 +274,12 @@ impl Session {
     /// What clients see; the counters are filled in by whoever counts.
     pub(crate) fn status(&self, destination: &Destination) -> SessionStatus {
         let (state, reason) = self.state();
-        let peer = match &self.phase {
-            Phase::Active { peer, .. } => Some(peer),
+        let first = match &self.phase {
+            Phase::Active { epoch, live } => Some((*epoch, live)),
             Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
         };
+        let peer = first.map(|(_, live)| &live.peer);
+        let first = first.map(|(epoch, live)| link_status(epoch, LinkRole::First, live.since));
         SessionStatus {
             destination: destination.clone(),
             state,
@@ -264,6 +295,8 @@ impl Session {
             channels: 0,
             bytes_sent: 0,
             bytes_received: 0,
+            waiting: 0,
+            links: first.into_iter().chain(self.extras.status()).collect(),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::action::{Action, Listen};
 use crate::backoff;
 use crate::cause::may_cure_itself;
 use crate::event::Epoch;
+use crate::extra::Purpose;
 use crate::forward::{Forward, Life, Listener, Usage};
 use crate::limits::{ATTEMPT_LIMIT, CLOSE_LIMIT, LISTEN_LIMIT, REBIND_AFTER};
 use crate::model::{Model, Turn};
@@ -28,6 +29,7 @@ impl Model {
         forward.listener = Listener::Open { epoch, on_session };
         forward.hampered = None;
         forward.refusals = 0;
+        forward.moves = false;
         let has_other_port = forward.port != port;
         forward.port = port;
         let is_rule = matches!(forward.life, Life::Entering | Life::Kept) && !forward.spec.ephemeral;
@@ -56,6 +58,7 @@ impl Model {
                 forward.refusals = forward.refusals.saturating_add(1);
                 let retry_at = may_cure_itself(reason.code).then(|| turn.now + delay);
                 forward.listener = Listener::Refused { reason, on_session, retry_at };
+                forward.moves = false;
             }
             // It was told to close while it tried to open: there is nothing left to close.
             Listener::Closing { epoch: current, .. } if current == epoch => forward.listener = Listener::Closed,
@@ -93,7 +96,7 @@ impl Model {
         for forward in forwards.values_mut() {
             let session = sessions.get(&forward.spec.destination);
             let wanted = forward.should_listen(session);
-            settle_listener(forward, wanted, session.and_then(Session::active_epoch), turn);
+            settle_listener(forward, wanted, session, turn);
             if let (Listener::Closed, Some(on_session)) = (&forward.listener, wanted) {
                 listen(forward, on_session, last_epoch.next(), turn);
             }
@@ -112,27 +115,49 @@ impl Model {
                 self.sessions.insert(forward.spec.destination.clone(), Session::new(turn.now));
             }
         }
-        let Model { sessions, forwards, last_epoch, stopping, supervision, .. } = self;
+        let Model { sessions, forwards, last_epoch, stopping, options, supervision, .. } = self;
         for (destination, session) in sessions {
             let users = || forwards.values().filter(|forward| forward.spec.destination == *destination);
+            let accept_new = || users().any(|forward| forward.is_visible() && forward.spec.accept_new);
             give_up_if_late(destination, session, turn);
+            let wants_one_more = settle_extras(destination, session, options.max_links, turn);
             if !users().any(|forward| forward.wants_session(turn.now)) {
-                if let Some(epoch) = session.rest(turn.now) {
+                for epoch in session.rest(turn.now) {
                     turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
                 }
             } else if session.is_due(turn.now) && !*stopping && supervision.let_start(destination, session, turn.now) {
                 let epoch = last_epoch.next();
                 session.start_attempt(epoch, turn.now + ATTEMPT_LIMIT);
-                let accept_new = users().any(|forward| forward.is_visible() && forward.spec.accept_new);
-                turn.actions.push(Action::Connect { destination: destination.clone(), epoch, accept_new });
+                turn.actions.push(Action::Connect {
+                    destination: destination.clone(),
+                    epoch,
+                    accept_new: accept_new(),
+                });
+            } else if wants_one_more && !*stopping && supervision.may_start(destination, turn.now).is_ok() {
+                let epoch = last_epoch.next();
+                session.extras.start(epoch, Purpose::Beside, turn.now);
+                turn.actions.push(Action::Connect {
+                    destination: destination.clone(),
+                    epoch,
+                    accept_new: accept_new(),
+                });
+            }
+            if let Some(may_grow) = session.extras.growth_news(session.may_have_more(), turn.now, options.max_links) {
+                turn.actions.push(Action::Growth { destination: destination.clone(), may_grow });
             }
         }
+    }
+
+    /// Whether a rule of this destination wants the key of an unknown server to be stored.
+    pub(crate) fn accepts_new_key(&self, destination: &Destination) -> bool {
+        let mut users = self.forwards.values().filter(|forward| forward.spec.destination == *destination);
+        users.any(|forward| forward.is_visible() && forward.spec.accept_new)
     }
 
     /// Nobody names this destination any more: its session ends, and everything that is known of it.
     pub(crate) fn forget_session(&mut self, destination: &Destination, turn: &mut Turn) {
         if let Some(session) = self.sessions.get_mut(destination) {
-            if let Some(epoch) = session.rest(turn.now) {
+            for epoch in session.rest(turn.now) {
                 turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
             }
             self.publish_session(destination, turn);
@@ -158,9 +183,26 @@ fn give_up_if_late(destination: &Destination, session: &mut Session, turn: &mut 
     }
 }
 
+/// Ends further links that have had their time. Tells whether one more is to be brought up.
+fn settle_extras(destination: &Destination, session: &mut Session, max_links: usize, turn: &mut Turn) -> bool {
+    let expired = session.extras.expire(turn.now);
+    for epoch in expired.retired {
+        turn.actions.push(Action::Retire { destination: destination.clone(), epoch });
+    }
+    let mut ended: Vec<Epoch> = expired.ended.into_iter().map(|(epoch, _)| epoch).collect();
+    if session.active_epoch().is_none() {
+        ended.extend(session.extras.end_attempts());
+    }
+    for epoch in ended {
+        turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
+    }
+    session.may_have_more() && session.extras.take_question(turn.now, max_links)
+}
+
 /// Closes what is not wanted, and lets go of what is late, refused or gone with its session.
-fn settle_listener(forward: &mut Forward, wanted: Option<Option<Epoch>>, active: Option<Epoch>, turn: &mut Turn) {
+fn settle_listener(forward: &mut Forward, wanted: Option<Option<Epoch>>, session: Option<&Session>, turn: &mut Turn) {
     let now = turn.now.steady;
+    let active = session.and_then(Session::active_epoch);
     // A listener on the server ends with its session; nobody has to close it.
     let on_session = match &forward.listener {
         Listener::Opening { on_session, .. }
@@ -169,21 +211,32 @@ fn settle_listener(forward: &mut Forward, wanted: Option<Option<Epoch>>, active:
         | Listener::Refused { on_session, .. } => *on_session,
         Listener::Closed => None,
     };
-    if on_session.is_some() && on_session != active {
+    let has_moved = on_session.is_some() && on_session != active;
+    let is_left_behind = has_moved && session.zip(on_session).is_some_and(|(s, epoch)| s.extras.is_retiring(epoch));
+    if has_moved && !is_left_behind {
         forward.listener = Listener::Closed;
+        forward.moves = false;
     }
     match forward.listener {
-        Listener::Opening { epoch, on_session, .. } | Listener::Open { epoch, on_session } if wanted.is_none() => {
-            turn.actions.push(Action::Close { forward: forward.id, epoch });
+        Listener::Opening { epoch, on_session, .. } | Listener::Open { epoch, on_session }
+            if wanted.is_none() || is_left_behind =>
+        {
+            // The connections of a listener that only moves to another link go on.
+            turn.actions.push(Action::Close { forward: forward.id, epoch, cut: wanted.is_none() });
+            forward.moves = wanted.is_some();
             forward.listener = Listener::Closing { epoch, on_session, deadline: turn.now + CLOSE_LIMIT };
         }
         Listener::Opening { epoch, on_session, deadline } if deadline.steady <= now => {
-            turn.actions.push(Action::Close { forward: forward.id, epoch });
+            turn.actions.push(Action::Close { forward: forward.id, epoch, cut: true });
             forward.refusals = forward.refusals.saturating_add(1);
             let stage = if forward.is_remote() { Stage::Forward } else { Stage::Bind };
             let message = format!("listening took longer than {} s", LISTEN_LIMIT.as_secs());
             let reason = Reason::new(stage, Code::TimedOut, message);
             forward.listener = Listener::Refused { reason, on_session, retry_at: Some(turn.now + REBIND_AFTER) };
+        }
+        Listener::Closing { epoch, .. } if wanted.is_none() && forward.moves => {
+            turn.actions.push(Action::Close { forward: forward.id, epoch, cut: true });
+            forward.moves = false;
         }
         Listener::Closing { deadline, .. } if deadline.steady <= now => forward.listener = Listener::Closed,
         Listener::Refused { .. } if wanted.is_none() || forward.is_due_again(turn.now) => {

@@ -204,7 +204,10 @@ impl Model {
                     turn.actions.push(Action::Admit { destination, epoch });
                 }
                 Some(quiet) => {
-                    if let Some(session) = self.sessions.get_mut(&destination) {
+                    let session = self.sessions.get_mut(&destination);
+                    if session.as_ref().is_some_and(|session| session.extras.is_attempt(epoch)) {
+                        self.lost(&destination, epoch, quiet.reason, turn);
+                    } else if let Some(session) = session {
                         session.put_off(epoch, quiet.reason, quiet.until);
                     }
                     turn.actions.push(Action::Disconnect { destination, epoch });

@@ -33,6 +33,7 @@ impl Session {
 
     /// The attempt under way waited for its turn: its time begins now.
     pub(crate) fn prolong(&mut self, epoch: Epoch, until: Moment) {
+        self.extras.prolong(epoch, until);
         if let Phase::Connecting { epoch: current, deadline, .. } = &mut self.phase
             && *current == epoch
         {

@@ -83,8 +83,9 @@ impl Dispatcher {
             | Operation::ListSessions { .. }
             | Operation::RetrySessions(_)
             | Operation::DisconnectSession(_)
-            | Operation::Watch { .. }
-            | Operation::History { .. }) => self.tell(Event::Requested { call, operation, timeout }).await,
+            | Operation::RenewSession(_)
+            | Operation::History { .. }
+            | Operation::Watch { .. }) => self.tell(Event::Requested { call, operation, timeout }).await,
         }
     }
 

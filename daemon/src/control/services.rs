@@ -53,11 +53,14 @@ const ADDING: &[Code] = &[
     Code::RemoteForwardRefused,
 ];
 
+/// What an attempt to connect may end with; any code of a session's reason.
+const RENEWING: &[Code] = &[Code::NotFound, Code::ConnectionLost, Code::Unreachable, Code::AuthRefused];
+
 use OperationKind::{Mutation, Query, Subscription};
 use Scope::{Admin, Control, Read};
 
 #[rustfmt::skip]
-const SERVICES: [Service; 19] = [
+const SERVICES: [Service; 20] = [
     Service { name: "daemon/ping", kind: Query, scope: Read, variants: ("Ping", "Done"), errors: &[],
         description: "answers, if the daemon is there" },
     Service { name: "daemon/status", kind: Query, scope: Read, variants: ("DaemonStatus", "Daemon"), errors: &[],
@@ -100,6 +103,8 @@ const SERVICES: [Service; 19] = [
         errors: &[Code::InvalidConfig], description: "one page of the forwards that the ssh configuration asks for" },
     Service { name: "forwards/history", kind: Query, scope: Read, variants: ("History", "History"), errors: SELECTING,
         description: "one page of outages and availability, of removed forwards too" },
+    Service { name: "sessions/renew", kind: Mutation, scope: Control, variants: ("RenewSession", "Destinations"),
+        errors: RENEWING, description: "a new link takes the place of the old one, which ends with its connections" },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Service> {
@@ -210,7 +215,8 @@ pub(super) mod tests {
                 let since = jiff::Timestamp::UNIX_EPOCH;
                 Operation::History { selectors: Vec::new(), since, after: None }
             }
-            Some(Operation::History { .. }) => return None,
+            Some(Operation::History { .. }) => Operation::RenewSession("prod".parse().unwrap()),
+            Some(Operation::RenewSession(_)) => return None,
         })
     }
 

@@ -7,7 +7,7 @@ use alknet_core::{Epoch, Listen};
 use alknet_proto::{Code, ForwardId, OnSuspend, Reason, Stage, Target};
 use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::local::LocalStream;
@@ -15,7 +15,7 @@ use super::relay::{End, Listens, Relay};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
 use crate::counters::ForwardCounters;
-use crate::ssh::{Channel, Link, Links};
+use crate::ssh::{Channel, Link, NoLink, Pool, Wish};
 
 /// How long a SOCKS client may take to say what it wants.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,21 +34,26 @@ pub(super) struct Rule {
     pub(super) counters: Arc<ForwardCounters>,
     /// Ends every connection by a reset.
     pub(super) cut: CancellationToken,
-    links: Links,
+    pool: Arc<Pool>,
     /// How long a connection waits for a session; `None` is not at all.
     hold: Option<Duration>,
     held: Semaphore,
 }
 
 impl Rule {
-    pub(super) fn new(listen: &Listen, links: Links, counters: Arc<ForwardCounters>, cut: CancellationToken) -> Self {
+    pub(super) fn new(
+        listen: &Listen,
+        pool: Arc<Pool>,
+        counters: Arc<ForwardCounters>,
+        cut: CancellationToken,
+    ) -> Self {
         let is_lazy = listen.tells_use;
         Rule {
             forward: listen.forward,
             target: listen.forwarding.target().cloned(),
             counters,
             cut,
-            links,
+            pool,
             hold: match listen.on_suspend {
                 OnSuspend::Hold(limit) if is_lazy => Some(limit.max(LAZY_HOLD)),
                 OnSuspend::Hold(limit) => Some(limit),
@@ -152,13 +157,17 @@ type Opened = (Channel, CancellationToken);
 /// Opens a channel on the session, waiting for one if the rule says so. What the client sends meanwhile stays
 /// with the system, so that nothing is lost when the session ends in between and the next one is taken.
 async fn open(local: &LocalStream, target: &Target, rule: &Rule) -> Result<Opened, End> {
-    let deadline = rule.hold.map(|limit| Instant::now() + limit);
-    let mut lost = None;
+    let hold = rule.hold.map(|limit| Instant::now() + limit);
+    let mut lost = Vec::new();
     loop {
-        let link = live_link(local, rule, lost, deadline).await?;
+        let link = link_for(local, rule, &lost, hold).await?;
+        let claim = link.claim(rule.forward);
         match link.open(target, local.originator()).await {
-            Ok(channel) => return Ok((channel, link.over().clone())),
-            Err(reason) if is_lost(&reason) => lost = Some(link.epoch()),
+            Ok(channel) => {
+                channel.hold(claim);
+                return Ok((channel, link.over().clone()));
+            }
+            Err(reason) if is_lost(&reason) => lost.push(link.epoch()),
             Err(reason) => return Err(End::Refused { reason, is_answered: false }),
         }
     }
@@ -169,36 +178,27 @@ pub(super) fn is_lost(reason: &Reason) -> bool {
     reason.stage == Stage::Tcp && reason.code == Code::ConnectionLost
 }
 
-/// The session to use: the live one, or the next one that comes until `deadline`. Never the `lost` one.
-async fn live_link(
-    local: &LocalStream,
-    rule: &Rule,
-    lost: Option<Epoch>,
-    deadline: Option<Instant>,
-) -> Result<Arc<Link>, End> {
-    let is_live = |link: &Arc<Link>| Some(link.epoch()) != lost && !link.over().is_cancelled();
-    if let Some(link) = rule.links.borrow().clone().filter(is_live) {
-        return Ok(link);
-    }
-    let refuse = |message: &str| {
-        let reason = Reason::new(Stage::Tcp, Code::ConnectionLost, message);
-        Err(End::Refused { reason, is_answered: false })
-    };
-    let Some(deadline) = deadline else { return refuse("the session is down") };
-    let Ok(_held) = rule.held.try_acquire() else { return refuse("too many connections wait for the session") };
-    let mut links = rule.links.clone();
-    let next = async {
-        let next = links.wait_for(|link| link.as_ref().is_some_and(is_live)).await;
-        next.ok().and_then(|link| link.clone())
-    };
-    tokio::select! {
-        next = timeout_at(deadline, next) => match next {
-            Ok(Some(link)) => Ok(link),
-            Ok(None) => refuse("the daemon is ending"),
-            Err(_) => refuse("the session did not come in time"),
+/// The link to use, or the next one that comes until `hold`. Never one of the `lost` ones.
+async fn link_for(local: &LocalStream, rule: &Rule, lost: &[Epoch], hold: Option<Instant>) -> Result<Arc<Link>, End> {
+    let wish = Wish { forward: rule.forward, lost, hold, held: &rule.held };
+    let none = tokio::select! {
+        biased;
+        link = rule.pool.link_for(wish) => match link {
+            Ok(link) => return Ok(link),
+            Err(none) => none,
         },
-        () = local.cut_by_program() => Err(End::LocalFailed(std::io::ErrorKind::ConnectionReset.into())),
-    }
+        () = local.cut_by_program() => {
+            return Err(End::LocalFailed(std::io::ErrorKind::ConnectionReset.into()));
+        }
+    };
+    let (code, message) = match none {
+        NoLink::Down => (Code::ConnectionLost, "the session is down"),
+        NoLink::TooManyWait => (Code::ConnectionLost, "too many connections wait for the session"),
+        NoLink::NotInTime => (Code::ConnectionLost, "the session did not come in time"),
+        NoLink::Sealed => (Code::SessionLimit, "every session waits for a program that does not read"),
+        NoLink::Ending => (Code::DaemonStopping, "the daemon is ending"),
+    };
+    Err(End::Refused { reason: Reason::new(Stage::Tcp, code, message), is_answered: false })
 }
 
 async fn relay(local: &LocalStream, (channel, over): Opened, early: Bytes, rule: &Rule) -> End {

@@ -21,7 +21,7 @@ pub struct Listener {
     /// What to listen at, and for whom.
     pub listen: Listen,
     /// The sessions that carry the connections.
-    pub links: ssh::Links,
+    pub pool: Arc<ssh::Pool>,
     /// What is counted.
     pub counters: Arc<ForwardCounters>,
     /// Where its events go.
@@ -113,7 +113,7 @@ impl Listener {
 
     /// What its connections share.
     pub(super) fn rule(&self) -> Rule {
-        Rule::new(&self.listen, self.links.clone(), self.counters.clone(), self.cut.clone())
+        Rule::new(&self.listen, self.pool.clone(), self.counters.clone(), self.cut.clone())
     }
 
     pub(super) fn connections(&self) -> Connections {

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::local::LocalStream;
 use super::spill::{SLICES_AT_ONCE, Spill};
 use crate::counters::ForwardCounters;
-use crate::ssh::{ChannelReader, ChannelWriter, HeldUp, Received};
+use crate::ssh::{Account, ChannelReader, ChannelWriter, HeldUp, Received};
 
 /// What is read from a local program at once: the largest packet that servers take.
 const CHUNK_BYTES: usize = 32 << 10;
@@ -25,6 +25,8 @@ const LEAST_ROOM_BYTES: usize = 4 << 10;
 /// How long a program may go on sending to a target that stopped listening, so that it reads the answer before
 /// it meets the reset that its bytes would cause.
 const LINGER: Duration = Duration::from_secs(2);
+/// How long a program may take nothing while other connections wait for it.
+const STALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How a connection ended.
 #[derive(Debug)]
@@ -72,6 +74,11 @@ pub(super) trait Source: Send {
     fn hold_up(&self) -> Option<HeldUp> {
         None
     }
+
+    /// As [`ChannelReader::account`]. A pretended source has nobody beside it.
+    fn account(&self) -> Option<Account> {
+        None
+    }
 }
 
 /// Where what goes to the target is written. A channel; a pretended one in tests.
@@ -89,6 +96,10 @@ impl Source for ChannelReader {
 
     fn hold_up(&self) -> Option<HeldUp> {
         Some(ChannelReader::hold_up(self))
+    }
+
+    fn account(&self) -> Option<Account> {
+        Some(ChannelReader::account(self))
     }
 }
 
@@ -184,11 +195,13 @@ impl Relay<'_> {
 
     /// From the channel to the local program.
     ///
-    /// The channel is read even while the program takes nothing, until the queue is full; from then on the program
-    /// has a limited time to take something, since every other connection of the session waits. When the session is
+    /// The channel is read even while the program takes nothing, until the queue is full, and longer while others are
+    /// on the session and it has room. Then the session waits: alone, for as long as the program likes, since
+    /// nobody else does; with others, for a limited time in which the program has to take something. When the session is
     /// over, what it has left is little and is read whatever the queue holds: it may be the end of the answer.
     async fn inbound(&self, source: &mut impl Source, sent_everything: &Notify) -> Result<(), End> {
         let mut spill = Spill::new(self.spill_bytes);
+        let mut account = source.account();
         if self.listens == Listens::OnServer {
             spill.push(self.early.clone());
         }
@@ -198,11 +211,14 @@ impl Relay<'_> {
         let mut full: Option<Full> = None;
         loop {
             let took_something = self.write_what_fits(&mut spill)?;
+            if let Some(account) = &mut account {
+                account.note(spill.held_bytes(), !spill.has_room());
+            }
             if spill.is_empty() && heard != Heard::Something {
                 break;
             }
             let goes_on = match heard {
-                Heard::Something => is_over || spill.has_room(),
+                Heard::Something => is_over || spill.has_room() || account.as_ref().is_some_and(Account::may_go_over),
                 // No bytes come any more, so that a full queue is no reason not to listen.
                 Heard::End => true,
                 Heard::Closed => false,
@@ -211,14 +227,23 @@ impl Relay<'_> {
             if !waits_for_program || took_something {
                 full = None;
             }
-            let stalled_at =
-                if waits_for_program { full.get_or_insert_with(|| Full::since_now(source)).stalled_at } else { None };
-            // All arms are cancel-safe: two wait for readiness, one for a queue, one for a token, one for the clock.
+            let stalled_at = if waits_for_program {
+                Some(full.get_or_insert_with(|| Full::since_now(source)).stalled_at)
+            } else {
+                None
+            };
+            // All arms are cancel-safe: they wait for readiness, a queue, tokens or the clock.
             tokio::select! {
                 ready = self.local.writable(), if !spill.is_empty() => ready.map_err(End::LocalFailed)?,
                 received = source.next(), if goes_on => heard = heard.then(received, &mut spill)?,
                 () = &mut over, if !is_over => is_over = true,
-                () = sleep_until(stalled_at), if stalled_at.is_some() => return Err(End::Stalled),
+                () = others_changed(account.as_ref()), if stalled_at.is_some() => {}
+                () = sleep_until(stalled_at) => {
+                    if account.as_ref().is_some_and(Account::has_others) {
+                        return Err(End::Stalled);
+                    }
+                    full = None;
+                }
             }
         }
         self.local.end_writing();
@@ -278,15 +303,20 @@ impl Relay<'_> {
 
 /// The queue is full, and the session waits for the program.
 struct Full {
-    /// `None` where nobody else waits.
-    stalled_at: Option<Instant>,
+    stalled_at: Instant,
     _held_up: Option<HeldUp>,
 }
 
 impl Full {
     fn since_now(source: &impl Source) -> Self {
-        let held_up = source.hold_up();
-        Full { stalled_at: held_up.as_ref().map(|held_up| Instant::now() + held_up.limit()), _held_up: held_up }
+        Full { stalled_at: Instant::now() + STALL_LIMIT, _held_up: source.hold_up() }
+    }
+}
+
+async fn others_changed(account: Option<&Account>) {
+    match account {
+        Some(account) => account.others_changed().await,
+        None => std::future::pending().await,
     }
 }
 

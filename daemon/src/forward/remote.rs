@@ -16,13 +16,11 @@ use super::relay::{End, Listens, Relay, Sink, Source};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
 use crate::descriptors;
-use crate::ssh::{ChannelReader, ChannelWriter, Incoming, Link, Received, RemoteListener};
+use crate::ssh::{ChannelReader, ChannelWriter, Claim, Incoming, Link, Received, RemoteListener};
 
 /// Has the server listen until the listener is told to end or the session is over.
 pub(super) async fn run(listener: Listener) {
-    let asked_on = listener.listen.on_session;
-    let live = listener.links.borrow().clone().filter(|link| Some(link.epoch()) == asked_on);
-    let Some(link) = live else { return };
+    let Some(link) = listener.listen.on_session.and_then(|epoch| listener.pool.link(epoch)) else { return };
     #[cfg(not(unix))]
     if let Some(Target::Unix(path)) = listener.listen.forwarding.target() {
         let reason = super::local::no_unix_sockets(alknet_proto::Stage::Target, path);
@@ -80,7 +78,10 @@ async fn accept(listener: &Listener, mut on_server: RemoteListener, over: Cancel
                 rule.counters.refuse(descriptors::shortage());
                 incoming.refuse();
             }
-            Some(incoming) => connections.start(serve(incoming, over.clone(), rule.clone())),
+            Some(incoming) => {
+                let claim = on_server.claim(rule.forward);
+                connections.start(serve(incoming, claim, over.clone(), rule.clone()));
+            }
             None => return connections.all_ended().await,
         }
     }
@@ -96,12 +97,12 @@ struct Reached {
 }
 
 /// Carries one connection from the server's question to its end.
-async fn serve(incoming: Incoming, over: CancellationToken, rule: Arc<Rule>) {
+async fn serve(incoming: Incoming, claim: Claim, over: CancellationToken, rule: Arc<Rule>) {
     let _open = rule.counters.connection();
     let reach = async {
         match &rule.target {
-            Some(target) => reach(incoming, target).await,
-            None => reach_asked(incoming).await,
+            Some(target) => reach(incoming, claim, target).await,
+            None => reach_asked(incoming, claim).await,
         }
     };
     let reached = tokio::select! {
@@ -132,7 +133,7 @@ async fn serve(incoming: Incoming, over: CancellationToken, rule: Arc<Rule>) {
 }
 
 /// Connects to the target first, so that the server hears of a refusal as one.
-async fn reach(incoming: Incoming, target: &Target) -> Result<Reached, End> {
+async fn reach(incoming: Incoming, claim: Claim, target: &Target) -> Result<Reached, End> {
     let local = match LocalStream::connect(target).await {
         Ok(local) => local,
         Err(reason) => {
@@ -142,13 +143,15 @@ async fn reach(incoming: Incoming, target: &Target) -> Result<Reached, End> {
     };
     local.send_at_once();
     let channel = incoming.accept().await.map_err(|_| End::CutShort)?;
+    channel.hold(claim);
     let (reader, writer) = channel.split();
     Ok(Reached { local, reader, writer, early: Bytes::new() })
 }
 
 /// Takes the connection, asks the SOCKS client behind it what it wants, and connects to that.
-async fn reach_asked(incoming: Incoming) -> Result<Reached, End> {
+async fn reach_asked(incoming: Incoming, claim: Claim) -> Result<Reached, End> {
     let channel = incoming.accept().await.map_err(|_| End::CutShort)?;
+    channel.hold(claim);
     let (mut reader, mut writer) = channel.split();
     let request = match timeout(HANDSHAKE_TIMEOUT, ask(&mut reader, &mut writer)).await {
         Ok(asked) => asked?,

@@ -39,6 +39,11 @@ impl Spill {
         self.held_bytes < self.limit_bytes
     }
 
+    /// What waits, in bytes.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     pub(super) fn push(&mut self, chunk: Bytes) {
         if chunk.is_empty() {
             return;

@@ -1,21 +1,22 @@
 //! One attempt: brings a session up, holds it, and says when it is over.
 
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use alknet_core::{Epoch, Event, Peer};
 use alknet_proto::{Code, Destination, Reason, Stage};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
-
-use crate::counters::SessionCounters;
 
 use super::config::Server;
 use super::door::Door;
 use super::link::Link;
 use super::lookout::Evidence;
+use super::pool::Pool;
 use super::reach::{Carrier, reach, unblocked};
 use super::session::{Keepalive, Session};
 use super::settings::Settings;
@@ -25,6 +26,12 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long a server may take to show that it is there after the machine slept or its addresses changed.
 pub const PROBE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often it is told at most whether connections use a link.
+const USE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// How long it takes until a link that should have been replaced says so again.
+const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// One try to connect, and the session that comes of it.
 pub struct Attempt {
@@ -36,10 +43,8 @@ pub struct Attempt {
     pub accept_new: bool,
     /// How to connect.
     pub settings: Arc<Settings>,
-    /// Where the live session is put, and taken away when it is over.
-    pub link: watch::Sender<Option<Arc<Link>>>,
-    /// What the destination's session carries, over all reconnects.
-    pub counters: Arc<SessionCounters>,
+    /// Where the live link is put, and taken away when it is over.
+    pub pool: Arc<Pool>,
     /// Where its news goes.
     pub inbox: mpsc::Sender<Event>,
     /// Ends the attempt or the session, in whatever phase it is.
@@ -58,17 +63,18 @@ impl Attempt {
     /// Reports `Connected` at most once and then `Lost` exactly once, with code `disconnected` when it was
     /// cancelled. By then the link is taken away and every relay on it was told. A panic counts as a loss.
     pub async fn run(self) {
-        let session = Arc::new(Session::default());
+        let session = Arc::new(Session::new(self.pool.eased.clone()));
+        session.load.wear.limit(self.settings.renew_after_bytes);
         let cut = CancellationToken::new();
         let (destination, epoch) = (self.destination.clone(), self.epoch);
-        let (links, inbox) = (self.link.clone(), self.inbox.clone());
+        let (pool, inbox) = (self.pool.clone(), self.inbox.clone());
         // Its handle is awaited right here, so it ends before this does.
         let living = tokio::spawn(self.live(session.clone(), cut.clone()));
         let reason = living.await.unwrap_or_else(|panic| {
             tracing::error!(session = %destination, epoch = epoch.0, %panic, "session ended by a defect");
             Reason::new(Stage::Tcp, Code::Internal, "the session ended by a defect of alknetd")
         });
-        take_away(&links, epoch);
+        pool.take_away(epoch);
         session.over.cancel();
         cut.cancel();
         // Nobody listens while the daemon ends.
@@ -85,14 +91,14 @@ impl Attempt {
             Ok(connected) => connected,
             Err(reason) => return reason,
         };
-        self.link.send_replace(Some(link.clone()));
+        self.pool.add(link.clone());
         let event = Event::Connected { destination: self.destination.clone(), epoch: self.epoch, peer };
         let _ = self.inbox.send(event).await;
 
         tokio::select! {
             biased;
             () = self.cancel.cancelled() => {
-                take_away(&self.link, self.epoch);
+                self.pool.take_away(self.epoch);
                 session.over.cancel();
                 // The server may be gone: then there is nobody to be polite to.
                 let _ = timeout(GOODBYE_TIMEOUT, link.say_goodbye()).await;
@@ -100,11 +106,13 @@ impl Attempt {
             }
             () = session.over.cancelled() => carrier.cause(session.end().unwrap_or_else(lost)).await,
             () = carrier.ended() => {
-                take_away(&self.link, self.epoch);
+                self.pool.take_away(self.epoch);
                 session.over.cancel();
                 carrier.cause(lost()).await
             }
             reason = self.keep_asking(&link) => reason,
+            never = self.tell_use(&session) => match never {},
+            never = self.tell_wear(&session) => match never {},
         }
     }
 
@@ -113,14 +121,50 @@ impl Attempt {
         session: &Arc<Session>,
         cut: &CancellationToken,
     ) -> Result<(Arc<Link>, Peer, Carrier), Reason> {
+        let began = Instant::now();
         let server = self.resolve().await?;
         let reached = reach(&server, self.accept_new, session, &self.door(), cut).await;
         if let Some(keys) = session.agent() {
             self.evidence.note_agent(keys);
         }
         let reached = reached?;
-        let link = Link::new(self.epoch, self.counters.clone(), session.clone(), Arc::new(reached.handle));
+        let (counters, handle) = (self.pool.counters.clone(), Arc::new(reached.handle));
+        let link = Link::new(self.epoch, began.elapsed(), counters, session.clone(), handle);
         Ok((Arc::new(link), peer(session, reached.address, server.user), reached.carrier))
+    }
+
+    /// Tells whether connections use the link, each time that changes, and the latest in any case.
+    async fn tell_use(&self, session: &Session) -> Infallible {
+        let mut told = false;
+        loop {
+            let in_use = 0 < session.load.n_connections();
+            if in_use == told {
+                session.load.use_changed.notified().await;
+                continue;
+            }
+            told = in_use;
+            let event = Event::LinkInUse { destination: self.destination.clone(), epoch: self.epoch, in_use };
+            let _ = self.inbox.send(event).await;
+            tokio::time::sleep(USE_INTERVAL).await;
+        }
+    }
+
+    /// Tells that the link should be replaced, until it was.
+    async fn tell_wear(&self, session: &Session) -> Infallible {
+        loop {
+            session.load.wear.is_over(self.settings.renew_after).await;
+            if !session.load.is_retired() {
+                self.tell_worn("it has used one key for long enough").await;
+            }
+            // The one that was to replace it may have failed.
+            tokio::time::sleep(RENEW_AGAIN_AFTER).await;
+        }
+    }
+
+    async fn tell_worn(&self, why: &str) {
+        tracing::info!(session = %self.destination, epoch = self.epoch.0, why, "session is to be replaced");
+        let event = Event::Worn { destination: self.destination.clone(), epoch: self.epoch };
+        let _ = self.inbox.send(event).await;
     }
 
     fn door(&self) -> Door {
@@ -174,7 +218,12 @@ impl Attempt {
                 }
             };
             match answered {
-                Some(round_trip) => self.counters.set_round_trip(round_trip),
+                Some(round_trip) => {
+                    self.pool.counters.set_round_trip(round_trip);
+                    if is_probe && link.session.leaves_elsewhere() {
+                        self.tell_worn("this machine would reach its server from another address").await;
+                    }
+                }
                 // The session is over, and its own end says why.
                 None => std::future::pending().await,
             }
@@ -189,18 +238,8 @@ fn peer(session: &Session, address: String, user: String) -> Peer {
         Some(learned) => (learned.server_version, learned.algorithms),
         None => Default::default(),
     };
-    Peer { address, user, server_version, algorithms }
-}
-
-/// A later attempt may have put its own link there already.
-fn take_away(links: &watch::Sender<Option<Arc<Link>>>, epoch: Epoch) {
-    links.send_if_modified(|link| {
-        let is_ours = link.as_ref().is_some_and(|link| link.epoch() == epoch);
-        if is_ours {
-            *link = None;
-        }
-        is_ours
-    });
+    let needs_person = session.needed_person.load(Relaxed);
+    Peer { address, user, server_version, algorithms, needs_person }
 }
 
 fn lost() -> Reason {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::counters::{OpenChannel, SessionCounters};
 
+use super::load::{Account, ChannelTraffic, Claim};
 use super::session::{HeldUp, Session, locked};
 
 /// How long the server may take to close a channel after both sides have sent everything.
@@ -33,6 +34,8 @@ impl Channel {
         let core = Arc::new(Core {
             session: session.clone(),
             counters: counters.clone(),
+            traffic: ChannelTraffic::default(),
+            claim: Mutex::new(None),
             _open: counters.channel(),
             read_half: Mutex::new(None),
             write_half: Some(write_half),
@@ -43,6 +46,11 @@ impl Channel {
         });
         let reader = ChannelReader { read_half: Some(read_half), core: core.clone() };
         Channel { reader, writer: ChannelWriter { core } }
+    }
+
+    /// Counts the channel as one that uses its link, until the server has closed it or both halves are gone.
+    pub fn hold(&self, claim: Claim) {
+        *locked(&self.writer.core.claim) = Some(claim);
     }
 
     /// Reading and writing go on side by side.
@@ -88,6 +96,7 @@ impl ChannelReader {
                 Some(ChannelMsg::Data { data }) if data.is_empty() => {}
                 Some(ChannelMsg::Data { data }) => {
                     self.core.counters.add_received(data.len());
+                    self.core.session.load.received(&self.core.traffic, data.len());
                     return Received::Data(data);
                 }
                 Some(ChannelMsg::Eof) if self.core.saw_eof.swap(true, Relaxed) => {}
@@ -95,6 +104,7 @@ impl ChannelReader {
                 Some(ChannelMsg::Close) | None => {
                     self.core.is_closed.store(true, Relaxed);
                     self.core.closing.cancel();
+                    locked(&self.core.claim).take();
                     return Received::Closed;
                 }
                 // What programs of an interactive session say; a forwarded connection has none of it.
@@ -109,6 +119,11 @@ impl ChannelReader {
     /// else on the session waits meanwhile, and the session is not taken for dead.
     pub fn hold_up(&self) -> HeldUp {
         self.core.session.hold_up()
+    }
+
+    /// Where it is counted what of this channel waits for its program.
+    pub fn account(&self) -> Account {
+        Account::new(&self.core.session)
     }
 }
 
@@ -138,6 +153,7 @@ impl ChannelWriter {
         let write_half = self.core.write_half()?;
         self.core.unless_closed(write_half.data_bytes(data)).await?;
         self.core.counters.add_sent(length);
+        self.core.session.load.sent(&self.core.traffic, length);
         Ok(())
     }
 
@@ -157,6 +173,8 @@ impl ChannelWriter {
 struct Core {
     session: Arc<Session>,
     counters: Arc<SessionCounters>,
+    traffic: ChannelTraffic,
+    claim: Mutex<Option<Claim>>,
     _open: OpenChannel,
     /// Comes back from the reader, so that what is left in it can be waited for.
     read_half: Mutex<Option<ChannelReadHalf>>,

@@ -65,6 +65,7 @@ impl russh::client::Handler for Handler {
         let brings_its_own = cipher.contains("-gcm@") || cipher.contains("poly1305");
         let kex: &str = names.kex.as_ref();
         let id = String::from_utf8_lossy(russh.remote_sshid());
+        self.session.load.wear.new_key();
         self.session.learn(Learned {
             server_version: alknet_proto::fault::one_line(id.strip_prefix("SSH-2.0-").unwrap_or(&id)),
             algorithms: Algorithms {

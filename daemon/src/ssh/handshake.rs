@@ -14,7 +14,7 @@ use super::config::Offered;
 use super::failure;
 use super::handler::{Handler, HandlerError};
 use super::host_key::Judge;
-use super::session::{Keepalive, Session};
+use super::session::Session;
 use super::wire::{Greeting, Wire};
 
 /// For the banner and the key exchange together.
@@ -58,7 +58,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let keepalive = session.keepalive();
-    let config = Arc::new(config(&judge, offered, keepalive));
+    let config = Arc::new(config(&judge, offered));
     let handler = Handler::new(session.clone(), judge, keepalive.silence());
     let (wire, greeting) = Wire::new(stream, session.clone(), cut);
     match tokio::time::timeout(HANDSHAKE_TIMEOUT, russh::client::connect_stream(config, wire, handler)).await {
@@ -69,7 +69,7 @@ where
     }
 }
 
-fn config(judge: &Judge, offered: &Offered, keepalive: Keepalive) -> Config {
+fn config(judge: &Judge, offered: &Offered) -> Config {
     // Every name that can be offered is one that the library knows; a test of the list holds it to that.
     let kexes = offered.kexes.iter().filter_map(|name| kex::Name::try_from(*name).ok()).chain(EXTENSIONS);
     let ciphers = offered.ciphers.iter().filter_map(|name| cipher::Name::try_from(*name).ok());
@@ -88,10 +88,10 @@ fn config(judge: &Judge, offered: &Offered, keepalive: Keepalive) -> Config {
             mac: macs.collect(),
             compression: Cow::Borrowed(&[compression::NONE]),
         },
-        // Beside the keepalives, because those stand still while russh waits for a full socket.
-        inactivity_timeout: keepalive.silence(),
-        keepalive_interval: keepalive.silence().map(|_| keepalive.interval),
-        keepalive_max: keepalive.count as usize,
+        // The attempt asks by itself: russh's own keepalive stands still with its loop, and then ends a session whose
+        // program was slow.
+        inactivity_timeout: None,
+        keepalive_interval: None,
         ..Config::default()
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alknet_core::Epoch;
-use alknet_proto::{Bind, Code, Reason, Stage, Target};
-use tokio::sync::{mpsc, oneshot, watch};
+use alknet_proto::status::LinkStatus;
+use alknet_proto::{Bind, Code, ForwardId, Reason, Stage, Target};
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
@@ -13,6 +14,8 @@ use crate::counters::SessionCounters;
 use super::channel::Channel;
 use super::failure;
 use super::handler::Handler;
+use super::load::Claim;
+use super::pool::Room;
 use super::remote::{AlreadyAsked, Arrival, Place, RemoteListener};
 use super::session::Session;
 
@@ -22,12 +25,10 @@ pub const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the server may take to answer that it listens, or that it stopped.
 pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The live session of one destination, or `None` while there is none. Written by the attempt alone.
-pub type Links = watch::Receiver<Option<Arc<Link>>>;
-
 /// A live, authenticated session.
 pub struct Link {
     epoch: Epoch,
+    login_took: Duration,
     counters: Arc<SessionCounters>,
     over: CancellationToken,
     pub(super) session: Arc<Session>,
@@ -37,11 +38,12 @@ pub struct Link {
 impl Link {
     pub(super) fn new(
         epoch: Epoch,
+        login_took: Duration,
         counters: Arc<SessionCounters>,
         session: Arc<Session>,
         handle: Arc<russh::client::Handle<Handler>>,
     ) -> Link {
-        Link { epoch, counters, over: session.over.clone(), session, handle }
+        Link { epoch, login_took, counters, over: session.over.clone(), session, handle }
     }
 
     /// Which attempt it came from.
@@ -49,9 +51,50 @@ impl Link {
         self.epoch
     }
 
-    /// What its destination's session carries, over all reconnects.
-    pub fn counters(&self) -> &Arc<SessionCounters> {
+    pub(super) fn session_counters(&self) -> &Arc<SessionCounters> {
         &self.counters
+    }
+
+    /// How long the attempt took until it was logged in.
+    pub(super) fn login_took(&self) -> Duration {
+        self.login_took
+    }
+
+    /// Counts a connection of this rule as one that uses the link, until the claim is dropped.
+    pub fn claim(&self, forward: ForwardId) -> Claim {
+        Claim::new(&self.session, forward)
+    }
+
+    pub(super) fn retire(&self) {
+        self.session.load.retire();
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.session.load.is_retired()
+    }
+
+    /// Whether a program reads so slowly that a new connection might wait for it.
+    pub(super) fn is_sealed(&self) -> bool {
+        self.session.load.is_sealed()
+    }
+
+    pub(super) fn room_for(&self, forward: ForwardId) -> Room {
+        let load = &self.session.load;
+        Room {
+            is_crowded: load.is_crowded(),
+            is_used_by_others: load.is_used_by_other_than(forward),
+            n_busy: load.n_busy(),
+            n_connections: load.n_connections(),
+        }
+    }
+
+    /// Fills in what it carries now.
+    pub(super) fn count(&self, status: &mut LinkStatus) {
+        let load = &self.session.load;
+        status.channels = u64::try_from(load.n_connections()).unwrap_or(u64::MAX);
+        status.buffered_bytes = u64::try_from(load.buffered_bytes()).unwrap_or(u64::MAX);
+        status.sealed = load.is_sealed();
+        (status.bytes_sent, status.bytes_received) = load.bytes();
     }
 
     /// Is cancelled as soon as the session is over, for whatever reason. Relays on it end by reset.

@@ -85,7 +85,7 @@ pub(super) async fn reach(
     session.keep_alive(server.keepalive);
     let question = Question::of(server, accept_new);
     let judge = unblocked(move || Judge::read(question)).await?;
-    let (stream, address, carrier) = carry(server, door, cut).await?;
+    let (stream, address, carrier) = carry(server, session, door, cut).await?;
     match log_in(stream, server, judge, session, cut).await {
         Ok(handle) => Ok(Reached { handle, address, carrier }),
         Err(reason) => Err(carrier.cause(reason).await),
@@ -95,6 +95,7 @@ pub(super) async fn reach(
 /// A stream to the port of a server, and what carries it.
 async fn carry(
     server: &Server,
+    session: &Session,
     door: &Door,
     cut: &CancellationToken,
 ) -> Result<(Box<dyn Stream>, String, Carrier), Reason> {
@@ -102,6 +103,7 @@ async fn carry(
         Way::Direct => {
             door.knock(&server.host, server.port).await;
             let (stream, address) = transport::connect(server).await?;
+            session.connected(&stream, address);
             Ok((Box::new(Prompt(stream)), address.to_string(), Carrier::Connection))
         }
         Way::Jump(next) => {

@@ -4,7 +4,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use alknet_proto::{Code, Reason, Stage};
+use alknet_proto::{Code, ForwardId, Reason, Stage};
 use futures_util::FutureExt;
 use russh::ChannelOpenFailure;
 use russh::client::{ChannelOpenHandle, Msg};
@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::channel::Channel;
 use super::link::Link;
+use super::load::Claim;
 use super::session::locked;
 
 /// Connections that wait for `next`. A full queue refuses with «resource shortage», so that a listener that
@@ -232,6 +233,11 @@ impl RemoteListener {
         }
     }
 
+    /// Counts a connection of this rule as one that uses the link.
+    pub fn claim(&self, forward: ForwardId) -> Claim {
+        self.link.claim(forward)
+    }
+
     /// The next connection that the server accepted; `None` when the session is over. Cancel-safe.
     pub async fn next(&mut self) -> Option<Incoming> {
         let arrival = tokio::select! {
@@ -290,7 +296,7 @@ impl Incoming {
         if self.link.over().is_cancelled() {
             return Err(Reason::new(Stage::Tcp, Code::ConnectionLost, "the session is over"));
         }
-        let channel = Channel::new(channel, &self.link.session, self.link.counters());
+        let channel = Channel::new(channel, &self.link.session, self.link.session_counters());
         reply.accept().await;
         Ok(channel)
     }

@@ -1,18 +1,25 @@
 //! What russh's callbacks and the live link share about one session.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use alknet_proto::Reason;
 use alknet_proto::status::Algorithms;
 use russh::ChannelId;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::load::Load;
 use super::opening::Openings;
 use super::remote::RemoteListeners;
+
+/// Enough to see why a server closes; servers may send any number of banners.
+const BANNER_CHARS: usize = 1024;
 
 /// One session, from the handshake to its end.
 #[derive(Debug, Default)]
@@ -38,6 +45,14 @@ pub(super) struct Session {
     n_held_up: AtomicUsize,
     /// Is known once the server is.
     keepalive: OnceLock<Keepalive>,
+    /// Who uses it and how much.
+    pub(super) load: Load,
+    /// Somebody had to do something for the login.
+    pub(super) needed_person: AtomicBool,
+    /// This machine's address in it.
+    local: OnceLock<SocketAddr>,
+    /// The server's address in it.
+    remote: OnceLock<SocketAddr>,
 }
 
 /// How a session finds out that its server is gone.
@@ -59,20 +74,6 @@ impl Keepalive {
 
 /// While it lives, nobody reads one of the session's channels, and the server's silence says nothing.
 pub struct HeldUp(Arc<Session>);
-
-/// Enough to see why a server closes; servers may send any number of banners.
-const BANNER_CHARS: usize = 1024;
-
-/// How long a session may be held up.
-const HOLD_UP_LIMIT: Duration = Duration::from_secs(30);
-
-impl HeldUp {
-    /// How long the channel may stay unread: 30 s, less where the keepalive is set to be quicker.
-    pub fn limit(&self) -> Duration {
-        let silence = self.0.keepalive.get().and_then(|keepalive| keepalive.silence());
-        silence.map_or(HOLD_UP_LIMIT, |silence| HOLD_UP_LIMIT.min(silence / 2))
-    }
-}
 
 impl Drop for HeldUp {
     fn drop(&mut self) {
@@ -123,6 +124,28 @@ impl Session {
     /// How this session finds out that its server is gone; never, as long as nobody said how.
     pub(super) fn keepalive(&self) -> Keepalive {
         self.keepalive.get().copied().unwrap_or(Keepalive { interval: Duration::ZERO, count: 0 })
+    }
+
+    /// A session that has not begun, of a destination whose connections wait for `eased`.
+    pub(super) fn new(eased: Arc<Notify>) -> Self {
+        Session { load: Load::new(eased), ..Session::default() }
+    }
+
+    /// It goes directly from this machine to `server`.
+    pub(super) fn connected(&self, stream: &TcpStream, server: SocketAddr) {
+        if let Ok(local) = stream.local_addr() {
+            self.local.get_or_init(|| local);
+            self.remote.get_or_init(|| server);
+        }
+    }
+
+    /// Whether the system would connect to the server from another address of this machine now.
+    pub(super) fn leaves_elsewhere(&self) -> bool {
+        let (Some(local), Some(remote)) = (self.local.get(), self.remote.get()) else { return false };
+        // Nothing is sent: connecting a datagram socket only asks the system for the way.
+        let way = UdpSocket::bind(if remote.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })
+            .and_then(|socket| socket.connect(remote).and_then(|()| socket.local_addr()));
+        way.is_ok_and(|way| way.ip() != local.ip())
     }
 
     /// Nobody reads one of its channels until the guard is dropped.

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::wear;
+
 /// How long a server may stay silent before it is asked whether it is there.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
@@ -20,6 +22,10 @@ pub struct Settings {
     pub keepalive_interval: Duration,
     /// How many of these questions may stay without an answer.
     pub keepalive_count: u32,
+    /// A session is replaced when one key has encrypted so much.
+    pub renew_after_bytes: u64,
+    /// A session is replaced when one key has been in use for so long.
+    pub renew_after: Duration,
     /// The socket (or pipe) of the user's ssh-agent.
     pub auth_sock: Option<PathBuf>,
     /// The local login name; it is the one on the server too where nothing else is said.
@@ -56,6 +62,8 @@ impl Settings {
             global_known_hosts: vec![global.join("ssh_known_hosts"), global.join("ssh_known_hosts2")],
             keepalive_interval: KEEPALIVE_INTERVAL,
             keepalive_count: KEEPALIVE_COUNT,
+            renew_after_bytes: wear::MAX_BYTES,
+            renew_after: wear::MAX_AGE,
             auth_sock: agent(),
             user,
             ssh_config: ssh.join("config"),

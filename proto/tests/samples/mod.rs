@@ -10,7 +10,7 @@ use alknet_proto::event::{
 use alknet_proto::explain::{FoundForward, Hop, KeyHolder, OfferedKey, Setting, Source, Taken, Verdict};
 use alknet_proto::history::{ForwardHistory, ForwardKey, HistoryPage, Outage, SessionChange, SessionDetail};
 use alknet_proto::operation::{ForwardRef, OperationKind, ServiceSchema, ServiceSummary};
-use alknet_proto::status::{Algorithms, Change, ForwardDetail, Refusal};
+use alknet_proto::status::{Algorithms, Change, ForwardDetail, LinkRole, LinkStatus, Refusal};
 use alknet_proto::{
     Body, Code, DaemonStatus, Destination, Envelope, Explanation, Fault, ForwardId, ForwardKind, ForwardSpec,
     ForwardStats, ForwardStatus, Forwarding, OnSuspend, Operation, Output, Reason, RequestId, Selector, SessionState,
@@ -148,6 +148,17 @@ fn session() -> SessionStatus {
         channels: 2,
         bytes_sent: 10,
         bytes_received: 20,
+        waiting: 3,
+        links: vec![LinkStatus {
+            number: 4,
+            role: LinkRole::Further,
+            since: at(1),
+            channels: 2,
+            buffered_bytes: 300,
+            sealed: true,
+            bytes_sent: 10,
+            bytes_received: 20,
+        }],
     }
 }
 
@@ -250,6 +261,7 @@ pub fn operations() -> Vec<Operation> {
             since: at(0),
             after: Some(ForwardKey { id: ForwardId(7), name: "web".parse().unwrap() }),
         },
+        Operation::RenewSession(prod()),
     ]
 }
 

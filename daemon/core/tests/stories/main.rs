@@ -10,6 +10,7 @@ mod conflicts;
 mod forgetting;
 mod forwards;
 mod limits;
+mod links;
 mod paging;
 mod requests;
 mod saved;

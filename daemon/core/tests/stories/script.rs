@@ -26,6 +26,8 @@ struct Story {
     revision: u64,
     /// Somebody watches everything; without, only the watchers of the script do.
     is_watched: bool,
+    /// The script cares about whether further links may come.
+    tells_growth: bool,
     is_stopping: bool,
     told: String,
 }
@@ -64,6 +66,7 @@ fn story(rules: SavedRules, is_watched: bool, script: &str) -> String {
         looked_for: BTreeMap::new(),
         revision: 0,
         is_watched,
+        tells_growth: script.contains("may have more"),
         is_stopping: false,
         told: String::new(),
     };
@@ -212,6 +215,12 @@ impl Story {
             }
             ["used", name] => Event::InUse { forward: self.listener(name, epoch).0, in_use: true },
             ["quiet", name] => Event::InUse { forward: self.listener(name, epoch).0, in_use: false },
+            ["connected", to, "by", "hand"] => {
+                let Event::Connected { destination, epoch, peer } = connected(to, self.attempt(to, epoch)) else {
+                    unreachable!("it makes nothing else")
+                };
+                Event::Connected { destination, epoch, peer: Peer { needs_person: true, ..peer } }
+            }
             ["connected", to] => connected(to, self.attempt(to, epoch)),
             ["lost", to, code] => {
                 let (destination, epoch) = (to.parse().unwrap(), self.attempt(to, epoch));
@@ -238,12 +247,21 @@ impl Story {
                 let revision = revision.parse().unwrap();
                 Event::NotSaved { revision, reason: reason(Stage::LocalIo, "not_saved") }
             }
+            ["crowded", to] => Event::Crowded { destination: to.parse().unwrap() },
+            ["link", "used", to] => self.link_use(to, epoch, true),
+            ["link", "quiet", to] => self.link_use(to, epoch, false),
+            ["worn", to] => Event::Worn { destination: to.parse().unwrap(), epoch: self.attempt(to, epoch) },
+            ["renew", to] => self.ask(Operation::RenewSession(to.parse().unwrap())),
             ["everybody", "retries"] => Event::RetryAll,
             ["signal", "to", "stop"] => Event::ShutdownAsked,
             ["tick"] => Event::Tick,
             ["roused"] => Event::Roused,
             _ => panic!("no such line: {what}"),
         }
+    }
+
+    fn link_use(&self, to: &str, epoch: Option<Epoch>, in_use: bool) -> Event {
+        Event::LinkInUse { destination: to.parse().unwrap(), epoch: self.attempt(to, epoch), in_use }
     }
 
     fn attempt(&self, destination: &str, epoch: Option<Epoch>) -> Epoch {
@@ -268,7 +286,13 @@ impl Story {
     fn action(&mut self, action: Action) -> Option<String> {
         Some(match action {
             Action::Listen(listen) => self.listen(&listen),
-            Action::Close { forward, .. } => format!("close {}", self.names[&forward]),
+            Action::Close { forward, cut: true, .. } => format!("close {}", self.names[&forward]),
+            Action::Close { forward, cut: false, .. } => format!("move {}", self.names[&forward]),
+            Action::Retire { destination, epoch } => format!("retire {destination} #{}", epoch.0),
+            Action::Growth { destination, may_grow } if self.tells_growth => {
+                format!("{destination} {}", if may_grow { "may have more" } else { "has no more" })
+            }
+            Action::Growth { .. } => return None,
             Action::Connect { destination, epoch, accept_new } => {
                 let how = if accept_new { " accepting a new key" } else { "" };
                 self.attempts.insert(destination.clone(), epoch);
@@ -385,6 +409,7 @@ fn connected(destination: &str, epoch: Epoch) -> Event {
         user: String::new(),
         server_version: String::new(),
         algorithms: Algorithms::default(),
+        needs_person: false,
     };
     Event::Connected { destination: destination.parse().unwrap(), epoch, peer }
 }

@@ -51,11 +51,14 @@ impl History {
             self.random_step();
         }
         self.world.is_kind = true;
+        self.leave_links();
         self.come_to_rest();
         // The disk is right before anything more is asked: a later save would hide one that was lost.
         self.check_disk();
         self.ask(Operation::RetrySessions(Vec::new()));
         self.ask(Operation::StartForwards(vec![Selector::All]));
+        self.come_to_rest();
+        self.leave_links();
         self.come_to_rest();
         self.check_agreement();
         self.n_requests
@@ -171,7 +174,7 @@ impl History {
     }
 
     fn random_step(&mut self) {
-        match self.dice.roll(24) {
+        match self.dice.roll(26) {
             0..=2 => {
                 let specs = (0..=self.dice.roll(2)).map(|_| self.spec()).collect();
                 self.ask(Operation::AddForwards(specs));
@@ -187,7 +190,8 @@ impl History {
                 self.ask(operation);
             }
             5 => {
-                let operation = match self.dice.roll(4) {
+                let operation = match self.dice.roll(5) {
+                    4 => Operation::RenewSession("prod".parse().unwrap()),
                     0 => Operation::RetrySessions(Vec::new()),
                     1 => Operation::DisconnectSession("prod".parse().unwrap()),
                     2 => Operation::ListForwards { selectors: Vec::new(), after: None },
@@ -240,10 +244,31 @@ impl History {
                     self.step(Event::Mended { destination, epoch });
                 }
             }
+            16 | 17 => self.use_links(),
             14 | 15 => self.pass_time(),
             _ => {
                 self.deliver();
             }
+        }
+    }
+
+    /// A link is full, is used or not, or is worn.
+    fn use_links(&mut self) {
+        let links = self.world.sessions.iter().map(|(epoch, destination)| (*epoch, destination.clone()));
+        let Some((epoch, destination)) = self.dice.pick(links) else { return };
+        let event = match self.dice.roll(5) {
+            0 | 1 => Event::Crowded { destination },
+            2 => Event::Worn { destination, epoch },
+            3 => Event::LinkInUse { destination, epoch, in_use: true },
+            _ => Event::LinkInUse { destination, epoch, in_use: false },
+        };
+        self.step(event);
+    }
+
+    /// Every connection ends, so that links without use end too.
+    fn leave_links(&mut self) {
+        for (epoch, destination) in self.world.sessions.clone() {
+            self.step(Event::LinkInUse { destination, epoch, in_use: false });
         }
     }
 
@@ -308,6 +333,7 @@ impl History {
         let open: Vec<ForwardId> = self.world.listeners.keys().map(|(forward, _)| *forward).collect();
         assert_eq!(open, running, "listeners of the world and of the model");
         let active: BTreeSet<&Destination> = self.world.sessions.values().collect();
+        assert_eq!(active.len(), self.world.sessions.len(), "links that nothing uses: {:?}", self.world.sessions);
         let believed = snapshot.sessions.iter().filter(|session| session.state == SessionState::Active);
         assert_eq!(active, believed.map(|session| &session.destination).collect(), "sessions of the world");
         self.check_disk();

@@ -7,6 +7,8 @@ use alknet_core::{Action, Call, Epoch, Event, Host, Listen, Peer, SavedRules};
 use alknet_proto::status::Algorithms;
 use alknet_proto::{Bind, Code, Destination, ForwardId, ForwardStatus, Output, Reason, Stage, Status, StatusEvent};
 
+use alknet_core::limits::MAX_LINKS;
+
 use crate::dice::Dice;
 use crate::watcher::Watcher;
 
@@ -30,6 +32,10 @@ pub(crate) struct World {
     pub(crate) listeners: BTreeMap<(ForwardId, Epoch), Listening>,
     /// Attempts that are under way or logged in, and those that never say anything.
     pub(crate) sessions: BTreeMap<Epoch, Destination>,
+    /// Those of them that take nothing new.
+    retired: BTreeSet<Epoch>,
+    /// Where connections believe that they may have a further link.
+    may_grow: BTreeSet<Destination>,
     /// What a restart would find.
     pub(crate) disk: SavedRules,
     /// What the store was given and has not written, oldest first.
@@ -55,13 +61,25 @@ impl World {
     pub(crate) fn perform(&mut self, action: Action, dice: &mut Dice) {
         match action {
             Action::Listen(listen) => self.listen(listen, dice),
-            Action::Close { forward, epoch } => {
+            Action::Close { forward, epoch, .. } => {
                 assert!(self.counted_forwards.contains(&forward), "{forward} is forgotten and closed");
                 if self.listeners.remove(&(forward, epoch)).is_some() && (self.is_kind || !dice.one_in(25)) {
                     self.tell(Source::Listener(forward, epoch), Event::ListenerClosed { forward, epoch });
                 }
             }
             Action::Connect { destination, epoch, .. } => self.connect(destination, epoch, dice),
+            Action::Retire { destination, epoch } => {
+                assert!(self.counted_sessions.contains(&destination), "{destination} is forgotten and retired");
+                self.retired.insert(epoch);
+            }
+            Action::Growth { destination, may_grow } => {
+                assert_ne!(self.may_grow.contains(&destination), may_grow, "no news of {destination}");
+                if may_grow {
+                    self.may_grow.insert(destination);
+                } else {
+                    self.may_grow.remove(&destination);
+                }
+            }
             // What looked alive may turn out to be dead.
             Action::Probe { destination, epoch } => {
                 let is_open = self.sessions.get(&epoch) == Some(&destination);
@@ -110,6 +128,7 @@ impl World {
                 let is_used = self.listeners.values().any(|listening| listening.destination == destination)
                     || self.sessions.values().any(|open| *open == destination);
                 assert!(!is_used, "{destination} is forgotten and used");
+                self.may_grow.remove(&destination);
                 self.counted_sessions.remove(&destination);
                 self.looked_for.remove(&destination);
             }
@@ -178,8 +197,9 @@ impl World {
 
     fn connect(&mut self, destination: Destination, epoch: Epoch, dice: &mut Dice) {
         self.grow(epoch);
-        let is_open = self.sessions.values().any(|open| *open == destination);
-        assert!(!is_open, "a second attempt to {destination} while one is open");
+        let open = self.sessions.iter().filter(|(epoch, to)| **to == destination && !self.retired.contains(epoch));
+        // One beside them is on its way to take a place.
+        assert!(open.count() <= MAX_LINKS, "too many attempts to {destination}");
         self.counted_sessions.insert(destination.clone());
         self.sessions.insert(epoch, destination.clone());
         if !self.is_kind && dice.one_in(6) {
@@ -218,6 +238,7 @@ impl World {
                 user: String::new(),
                 server_version: String::new(),
                 algorithms: Algorithms::default(),
+                needs_person: dice.one_in(8),
             };
             self.tell(Source::Session(epoch), Event::Connected { destination, epoch, peer });
         }

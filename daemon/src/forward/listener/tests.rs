@@ -4,7 +4,6 @@ use alknet_core::Epoch;
 use alknet_proto::{Code, ForwardId, Forwarding, OnSuspend};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
@@ -12,6 +11,10 @@ use super::*;
 /// Nothing here takes that long, unless it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
 const HOLD: OnSuspend = OnSuspend::Hold(Duration::from_secs(600));
+
+fn no_session(inbox: &mpsc::Sender<Event>) -> Arc<ssh::Pool> {
+    Arc::new(ssh::Pool::new("prod".parse().unwrap(), inbox.clone()))
+}
 
 /// A listener without a session.
 struct World {
@@ -21,13 +24,11 @@ struct World {
     stop: CancellationToken,
     cut: CancellationToken,
     task: JoinHandle<()>,
-    _no_session: watch::Sender<Option<Arc<ssh::Link>>>,
 }
 
 impl World {
     /// With a listener that listens already.
     async fn new(forwarding: Result<Forwarding, String>, on_suspend: OnSuspend, is_lazy: bool) -> Self {
-        let (no_session, links) = watch::channel(None);
         let (inbox, events) = mpsc::channel(16);
         let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
         let counters = Arc::new(ForwardCounters::default());
@@ -42,14 +43,14 @@ impl World {
                 tells_use: is_lazy,
                 on_session: None,
             },
-            links,
+            pool: no_session(&inbox),
             counters: counters.clone(),
             inbox,
             stop: stop.clone(),
             cut: cut.clone(),
         };
         let task = tokio::spawn(listener.run());
-        let mut world = World { port: 0, events, counters, stop, cut, task, _no_session: no_session };
+        let mut world = World { port: 0, events, counters, stop, cut, task };
         world.port = match world.event().await {
             Event::ListenerBound { port, .. } => port.unwrap_or(0),
             other => panic!("{other:?}"),
@@ -121,7 +122,6 @@ async fn the_port_is_free_when_the_listener_says_that_it_closed() {
 async fn a_taken_port_is_reported_once() {
     let squatter = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = squatter.local_addr().unwrap().port();
-    let (_no_session, links) = watch::channel(None);
     let (inbox, mut events) = mpsc::channel(16);
     let listen = Listen {
         forward: ForwardId(1),
@@ -135,7 +135,7 @@ async fn a_taken_port_is_reported_once() {
     };
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
 
-    Listener { listen, links, counters: Arc::default(), inbox, stop, cut }.run().await;
+    Listener { listen, pool: no_session(&inbox), counters: Arc::default(), inbox, stop, cut }.run().await;
 
     let Some(Event::ListenerRefused { reason, .. }) = events.recv().await else { panic!("it is refused") };
     assert_eq!(reason.code, Code::AddressInUse);

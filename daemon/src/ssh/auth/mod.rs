@@ -5,7 +5,8 @@ pub(super) mod offer;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use alknet_proto::{Code, Reason, Stage, words};
 use russh::client::{AuthResult, Handle};
@@ -26,6 +27,8 @@ use keys::KeyFile;
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long the agent may take to say which keys it has.
 const AGENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// An agent that takes so long to sign asked somebody.
+const PERSON_AFTER: Duration = Duration::from_secs(1);
 
 type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
 
@@ -178,6 +181,7 @@ impl Login<'_> {
         let user = self.server.user.clone();
         let what = if is_certificate { "agent, certificate" } else { "agent" };
         let name = format!("{} ({what})", name_of_key(&public));
+        let asked = Instant::now();
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
                 self.handle.authenticate_publickey_with(user, key, hash, agent).await
@@ -186,6 +190,10 @@ impl Login<'_> {
                 self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
             }
         };
+        // A key that has to be touched, or whose use somebody has to confirm.
+        if public.algorithm().to_string().starts_with("sk-") || PERSON_AFTER <= asked.elapsed() {
+            self.session.needed_person.store(true, Relaxed);
+        }
         self.answered(result.map_err(|error| error.to_string()), name)
     }
 

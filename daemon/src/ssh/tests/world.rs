@@ -5,18 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use alknet_core::{Epoch, Event};
-use alknet_proto::{Reason, Target};
+use alknet_proto::{Destination, Reason, Target};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::LineEnding;
 use russh::keys::{Algorithm, PrivateKey};
 use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::server::{Login, Server};
 use crate::counters::SessionCounters;
-use crate::ssh::{Attempt, Channel, Link, Links, Settings};
+use crate::ssh::{Attempt, Channel, Link, Pool, Settings};
 
 /// No test waits longer for anything.
 pub(super) const LIMIT: Duration = Duration::from_secs(20);
@@ -38,6 +38,8 @@ impl World {
             global_known_hosts: Vec::new(),
             keepalive_interval: Duration::from_secs(15),
             keepalive_count: 3,
+            renew_after_bytes: u64::MAX,
+            renew_after: Duration::from_secs(24 * 3600),
             auth_sock: None,
             user: "me".to_owned(),
             ssh_config: home.join(".ssh/config"),
@@ -63,16 +65,16 @@ impl World {
 
     /// Begins an attempt to reach the server on this port.
     pub(super) fn attempt(&self, port: u16) -> Running {
-        let (link, links) = watch::channel(None);
         let (inbox, events) = mpsc::channel(16);
-        let (cancel, counters) = (CancellationToken::new(), Arc::<SessionCounters>::default());
+        let destination: Destination = format!("127.0.0.1:{port}").parse().unwrap();
+        let pool = Arc::new(Pool::new(destination.clone(), mpsc::channel(1).0));
+        let (cancel, counters) = (CancellationToken::new(), pool.counters.clone());
         let attempt = Attempt {
-            destination: format!("127.0.0.1:{port}").parse().unwrap(),
+            destination,
             epoch: Epoch(1),
             accept_new: false,
             settings: Arc::new(self.settings.clone()),
-            link,
-            counters: counters.clone(),
+            pool: pool.clone(),
             inbox,
             cancel: cancel.clone(),
             probe: Arc::default(),
@@ -82,13 +84,13 @@ impl World {
         // It is let go to its server as soon as it knocks.
         attempt.admission.notify_one();
         tokio::spawn(attempt.run());
-        Running { links, events, cancel, counters }
+        Running { pool, events, cancel, counters }
     }
 }
 
 /// An attempt that was begun.
 pub(super) struct Running {
-    pub(super) links: Links,
+    pub(super) pool: Arc<Pool>,
     pub(super) events: mpsc::Receiver<Event>,
     pub(super) cancel: CancellationToken,
     pub(super) counters: Arc<SessionCounters>,
@@ -108,7 +110,7 @@ impl Running {
     /// Waits until it is logged in.
     pub(super) async fn link(&mut self) -> Arc<Link> {
         match self.news().await {
-            Some(Event::Connected { epoch: Epoch(1), .. }) => self.links.borrow().clone().expect("it has a link"),
+            Some(Event::Connected { epoch: Epoch(1), .. }) => self.pool.link(Epoch(1)).expect("it has a link"),
             other => panic!("{other:?}"),
         }
     }
@@ -119,7 +121,7 @@ impl Running {
             Some(Event::Lost { epoch: Epoch(1), reason, .. }) => reason,
             other => panic!("{other:?}"),
         };
-        assert!(self.links.borrow().is_none(), "the link is taken away before");
+        assert!(self.pool.link(Epoch(1)).is_none(), "the link is taken away before");
         assert_eq!(self.news().await, None, "it is lost once");
         reason
     }

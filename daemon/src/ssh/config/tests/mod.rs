@@ -41,6 +41,8 @@ impl World {
             global_known_hosts: vec![self.at("etc/ssh_known_hosts")],
             keepalive_interval: Duration::from_secs(15),
             keepalive_count: 3,
+            renew_after_bytes: u64::MAX,
+            renew_after: Duration::MAX,
             auth_sock: Some(PathBuf::from("/agent")),
             user: "me".to_owned(),
             ssh_config: self.at(".ssh/config"),

@@ -1,0 +1,345 @@
+//! How loaded a session is: which rules use it, how busy its channels are, and what waits in it for slow programs.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use alknet_proto::ForwardId;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::session::{Session, locked};
+use super::wear::Wear;
+
+/// A channel that moved so much within a window is busy in it.
+const BUSY_BYTES: u64 = 16 << 10;
+/// A session that moved so much within a whole window carries bulk: a keystroke beside it would wait.
+const BULK_BYTES: u64 = 1 << 20;
+/// So many busy channels are enough for one session.
+pub(super) const BUSY_CHANNELS: u32 = 10;
+/// How long traffic is looked back at: connections that start together are not bulk to each other.
+const WINDOW: Duration = Duration::from_millis(250);
+/// What may wait for slow programs in one session, in bytes.
+const SESSION_LIMIT_BYTES: usize = 64 << 20;
+
+/// The load of one session.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    users: Mutex<Users>,
+    /// Somebody came or left: told to every connection that waits for the others to leave.
+    users_changed: Notify,
+    /// It is used for the first time or no more: told to the attempt.
+    pub(super) use_changed: Notify,
+    traffic: Traffic,
+    pub(super) wear: Wear,
+    sent: AtomicU64,
+    received: AtomicU64,
+    /// Connections whose queue is full.
+    n_full: AtomicUsize,
+    buffered_bytes: AtomicUsize,
+    /// It takes no new connections.
+    retired: AtomicBool,
+    /// A session of this destination takes connections again: told to those that wait.
+    eased: Arc<Notify>,
+}
+
+/// Open connections by rule.
+#[derive(Debug, Default)]
+struct Users {
+    by_rule: BTreeMap<ForwardId, usize>,
+    n_connections: usize,
+}
+
+impl Load {
+    pub(super) fn new(eased: Arc<Notify>) -> Self {
+        Load { eased, ..Load::default() }
+    }
+
+    pub(super) fn n_connections(&self) -> usize {
+        locked(&self.users).n_connections
+    }
+
+    pub(super) fn is_used_by_other_than(&self, forward: ForwardId) -> bool {
+        locked(&self.users).by_rule.keys().any(|rule| *rule != forward)
+    }
+
+    /// Whether a new connection would wait for others.
+    pub(super) fn is_crowded(&self) -> bool {
+        BUSY_CHANNELS <= self.n_busy() || BULK_BYTES <= self.traffic.bytes_before()
+    }
+
+    pub(super) fn n_busy(&self) -> u32 {
+        self.traffic.n_busy()
+    }
+
+    /// Whether a program reads so slowly that everything on this session may come to wait for it.
+    pub(super) fn is_sealed(&self) -> bool {
+        0 < self.n_full.load(Relaxed) || SESSION_LIMIT_BYTES <= self.buffered_bytes()
+    }
+
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.buffered_bytes.load(Relaxed)
+    }
+
+    pub(super) fn is_retired(&self) -> bool {
+        self.retired.load(Relaxed)
+    }
+
+    pub(super) fn retire(&self) {
+        self.retired.store(true, Relaxed);
+    }
+
+    /// Counts payload bytes of one channel to the server.
+    pub(super) fn sent(&self, channel: &ChannelTraffic, n_bytes: usize) {
+        self.sent.fetch_add(n_bytes as u64, Relaxed);
+        self.carried(channel, n_bytes as u64);
+    }
+
+    /// Counts payload bytes of one channel from the server.
+    pub(super) fn received(&self, channel: &ChannelTraffic, n_bytes: usize) {
+        self.received.fetch_add(n_bytes as u64, Relaxed);
+        self.carried(channel, n_bytes as u64);
+    }
+
+    fn carried(&self, channel: &ChannelTraffic, n_bytes: u64) {
+        self.traffic.add(channel, n_bytes);
+        self.wear.add(n_bytes);
+    }
+
+    /// Payload bytes to and from the server.
+    pub(super) fn bytes(&self) -> (u64, u64) {
+        (self.sent.load(Relaxed), self.received.load(Relaxed))
+    }
+}
+
+/// One connection uses the session until this is dropped.
+pub struct Claim {
+    session: Arc<Session>,
+    forward: ForwardId,
+}
+
+impl Claim {
+    pub(super) fn new(session: &Arc<Session>, forward: ForwardId) -> Claim {
+        let load = &session.load;
+        let is_first = {
+            let mut users = locked(&load.users);
+            *users.by_rule.entry(forward).or_default() += 1;
+            users.n_connections += 1;
+            users.n_connections == 1
+        };
+        if is_first {
+            load.use_changed.notify_one();
+        }
+        load.users_changed.notify_waiters();
+        Claim { session: session.clone(), forward }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let load = &self.session.load;
+        let is_last = {
+            let mut users = locked(&load.users);
+            if let Some(n_connections) = users.by_rule.get_mut(&self.forward) {
+                *n_connections -= 1;
+                if *n_connections == 0 {
+                    users.by_rule.remove(&self.forward);
+                }
+            }
+            users.n_connections -= 1;
+            users.n_connections == 0
+        };
+        if is_last {
+            load.use_changed.notify_one();
+        }
+        load.users_changed.notify_waiters();
+    }
+}
+
+/// What of one connection waits for its program, as its session counts it.
+pub struct Account {
+    session: Arc<Session>,
+    held_bytes: usize,
+    is_full: bool,
+}
+
+impl Account {
+    pub(super) fn new(session: &Arc<Session>) -> Account {
+        Account { session: session.clone(), held_bytes: 0, is_full: false }
+    }
+
+    /// So many bytes wait now. While the connection `is_full`, new ones go to another session.
+    pub fn note(&mut self, held_bytes: usize, is_full: bool) {
+        let load = &self.session.load;
+        let was_sealed = load.is_sealed();
+        if held_bytes != self.held_bytes {
+            load.buffered_bytes.fetch_add(held_bytes, Relaxed);
+            load.buffered_bytes.fetch_sub(self.held_bytes, Relaxed);
+            self.held_bytes = held_bytes;
+        }
+        if is_full != self.is_full {
+            self.is_full = is_full;
+            if is_full {
+                load.n_full.fetch_add(1, Relaxed);
+            } else {
+                load.n_full.fetch_sub(1, Relaxed);
+            }
+        }
+        if was_sealed && !load.is_sealed() {
+            load.eased.notify_waiters();
+        }
+    }
+
+    /// Whether other connections would wait if this one were not read.
+    pub fn has_others(&self) -> bool {
+        1 < self.session.load.n_connections()
+    }
+
+    /// Whether a connection that is full should still be read, so that others do not wait for it.
+    pub fn may_go_over(&self) -> bool {
+        self.has_others() && self.session.load.buffered_bytes() < SESSION_LIMIT_BYTES
+    }
+
+    /// Waits until a connection came to the session or left it.
+    pub async fn others_changed(&self) {
+        self.session.load.users_changed.notified().await;
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        self.note(0, false);
+    }
+}
+
+/// What moved lately, in windows. Counts of windows that turn at this moment may be a little off.
+#[derive(Debug)]
+struct Traffic {
+    began: Instant,
+    /// The number of the window that is counted in.
+    window: AtomicU64,
+    bytes: AtomicU64,
+    bytes_before: AtomicU64,
+    n_busy: AtomicU32,
+    n_busy_before: AtomicU32,
+}
+
+/// The part of one channel in it.
+#[derive(Debug, Default)]
+pub(super) struct ChannelTraffic {
+    window: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Traffic {
+            began: Instant::now(),
+            window: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            bytes_before: AtomicU64::new(0),
+            n_busy: AtomicU32::new(0),
+            n_busy_before: AtomicU32::new(0),
+        }
+    }
+}
+
+impl Traffic {
+    fn add(&self, channel: &ChannelTraffic, n_bytes: u64) {
+        let window = self.turn();
+        self.bytes.fetch_add(n_bytes, Relaxed);
+        if channel.window.swap(window, Relaxed) != window {
+            channel.bytes.store(0, Relaxed);
+        }
+        let before = channel.bytes.fetch_add(n_bytes, Relaxed);
+        if before < BUSY_BYTES && BUSY_BYTES <= before + n_bytes {
+            self.n_busy.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// Goes on to the window of this moment; tells its number.
+    fn turn(&self) -> u64 {
+        let now = u64::try_from(self.began.elapsed().as_millis() / WINDOW.as_millis()).unwrap_or(u64::MAX);
+        let counted = self.window.load(Relaxed);
+        if counted != now && self.window.compare_exchange(counted, now, Relaxed, Relaxed).is_ok() {
+            let (bytes, n_busy) = (self.bytes.swap(0, Relaxed), self.n_busy.swap(0, Relaxed));
+            let is_next = counted + 1 == now;
+            self.bytes_before.store(if is_next { bytes } else { 0 }, Relaxed);
+            self.n_busy_before.store(if is_next { n_busy } else { 0 }, Relaxed);
+        }
+        now
+    }
+
+    fn bytes_before(&self) -> u64 {
+        self.turn();
+        self.bytes_before.load(Relaxed)
+    }
+
+    fn n_busy(&self) -> u32 {
+        self.turn();
+        self.n_busy.load(Relaxed).max(self.n_busy_before.load(Relaxed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_channel_is_busy_while_it_moves_much() {
+        let (traffic, channel) = (Traffic::default(), ChannelTraffic::default());
+
+        traffic.add(&channel, BUSY_BYTES - 1);
+        assert_eq!(traffic.n_busy(), 0);
+        traffic.add(&channel, 1);
+        traffic.add(&channel, BUSY_BYTES);
+        assert_eq!(traffic.n_busy(), 1, "it is counted once");
+
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(traffic.n_busy(), 1, "a moment ago is lately");
+        tokio::time::advance(WINDOW).await;
+        assert_eq!((traffic.n_busy(), traffic.bytes_before()), (0, 0));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn bulk_is_what_moved_in_the_window_before() {
+        let (traffic, channel) = (Traffic::default(), ChannelTraffic::default());
+
+        traffic.add(&channel, BULK_BYTES);
+        assert_eq!(traffic.bytes_before(), 0, "it has just begun");
+        tokio::time::advance(WINDOW).await;
+        assert_eq!(traffic.bytes_before(), BULK_BYTES);
+        tokio::time::advance(WINDOW * 5).await;
+        assert_eq!(traffic.bytes_before(), 0, "it was long ago");
+    }
+
+    #[test]
+    fn a_session_is_sealed_while_a_connection_is_full() {
+        let session = Arc::new(Session::default());
+        let mut account = Account::new(&session);
+
+        account.note(10, true);
+        assert!(session.load.is_sealed());
+        account.note(5, false);
+        assert!(!session.load.is_sealed());
+        account.note(SESSION_LIMIT_BYTES, false);
+        assert!(session.load.is_sealed());
+        drop(account);
+        assert_eq!((session.load.is_sealed(), session.load.buffered_bytes()), (false, 0));
+    }
+
+    #[test]
+    fn a_rule_uses_a_session_as_long_as_one_of_its_connections() {
+        let session = Arc::new(Session::default());
+        let (one, other) = (ForwardId(1), ForwardId(2));
+
+        let claims = (Claim::new(&session, one), Claim::new(&session, one));
+        drop(claims.0);
+        assert!(session.load.is_used_by_other_than(other));
+        assert!(!session.load.is_used_by_other_than(one));
+        drop(claims.1);
+        assert!(!session.load.is_used_by_other_than(other));
+        assert_eq!(session.load.n_connections(), 0);
+    }
+}

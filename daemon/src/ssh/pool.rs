@@ -1,0 +1,231 @@
+//! The live links of one destination, and which of them takes a new connection.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use alknet_core::{Epoch, Event};
+use alknet_proto::status::LinkStatus;
+use alknet_proto::{Destination, ForwardId};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::link::Link;
+use crate::counters::SessionCounters;
+
+/// How long a connection waits for a further link that would suit it better than those that are there.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a connection waits where every link is sealed.
+const SEALED_LIMIT: Duration = Duration::from_secs(15);
+
+/// The links of one destination.
+pub struct Pool {
+    destination: Destination,
+    /// What its session carries, over all links and reconnects.
+    pub counters: Arc<SessionCounters>,
+    links: watch::Sender<Links>,
+    /// Is told when a link that was sealed takes connections again.
+    pub(super) eased: Arc<Notify>,
+    /// Somebody has asked for a further link since the links last changed.
+    has_asked: AtomicBool,
+    inbox: mpsc::Sender<Event>,
+}
+
+/// The links that are live now.
+#[derive(Default)]
+struct Links {
+    /// In the order in which they logged in.
+    live: Vec<Arc<Link>>,
+    /// Asking for a further one helps.
+    may_grow: bool,
+}
+
+/// Who wants a link.
+pub struct Wish<'a> {
+    /// The rule whose connection it is.
+    pub forward: ForwardId,
+    /// Links that this connection has tried and lost.
+    pub lost: &'a [Epoch],
+    /// Until when it waits while there is no link; `None` is not at all.
+    pub hold: Option<Instant>,
+    /// Connections of its rule that may wait at once.
+    pub held: &'a Semaphore,
+}
+
+/// Why there is no link for a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoLink {
+    /// The session is down, and the connection does not wait.
+    Down,
+    /// Too many connections wait.
+    TooManyWait,
+    /// It was down for as long as the connection waits.
+    NotInTime,
+    /// Every link was sealed for as long as the connection waits.
+    Sealed,
+    /// The daemon is ending.
+    Ending,
+}
+
+/// What there is for a connection.
+enum Pick {
+    Good(Arc<Link>),
+    /// One that is kept busy.
+    Busy(Arc<Link>),
+    Sealed,
+    Down,
+}
+
+impl Pool {
+    /// No link is live yet.
+    pub fn new(destination: Destination, inbox: mpsc::Sender<Event>) -> Pool {
+        Pool {
+            destination,
+            counters: Arc::default(),
+            links: watch::Sender::default(),
+            eased: Arc::default(),
+            has_asked: AtomicBool::new(false),
+            inbox,
+        }
+    }
+
+    pub(super) fn add(&self, link: Arc<Link>) {
+        self.links.send_modify(|links| {
+            if links.live.is_empty() {
+                self.counters.forget_round_trip();
+            }
+            links.live.push(link);
+        });
+        self.has_asked.store(false, Relaxed);
+    }
+
+    pub(super) fn take_away(&self, epoch: Epoch) {
+        self.links.send_modify(|links| links.live.retain(|link| link.epoch() != epoch));
+        self.has_asked.store(false, Relaxed);
+    }
+
+    /// Whether connections that ask for a further link may get one.
+    pub fn set_growth(&self, may_grow: bool) {
+        self.links.send_modify(|links| links.may_grow = may_grow);
+        self.has_asked.store(false, Relaxed);
+    }
+
+    /// The link takes no new connections.
+    pub fn retire(&self, epoch: Epoch) {
+        if let Some(link) = self.link(epoch) {
+            link.retire();
+        }
+    }
+
+    /// The link of this attempt, while it is live.
+    pub fn link(&self, epoch: Epoch) -> Option<Arc<Link>> {
+        self.links.borrow().live.iter().find(|link| link.epoch() == epoch).cloned()
+    }
+
+    /// Fills in what the links carry now.
+    pub fn count(&self, links: &mut [LinkStatus]) {
+        for status in links {
+            if let Some(link) = self.link(Epoch(status.number)) {
+                link.count(status);
+            }
+        }
+    }
+
+    /// The link for one connection: one that is not busy and that no other rule uses if there is one, else the one
+    /// with the most room.
+    ///
+    /// Waits at most 1 s for a further link where all are busy, at most 15 s where every link is sealed, and
+    /// until `hold` where there is none. Dropping the future gives up.
+    pub async fn link_for(&self, wish: Wish<'_>) -> Result<Arc<Link>, NoLink> {
+        let began = Instant::now();
+        let mut links = self.links.subscribe();
+        let mut held = None;
+        loop {
+            let eased = self.eased.notified();
+            tokio::pin!(eased);
+            eased.as_mut().enable();
+            let (picked, may_grow) = {
+                let links = links.borrow_and_update();
+                (pick(&links.live, &wish), links.may_grow)
+            };
+            let mut late = NoLink::NotInTime;
+            let until = match picked {
+                Pick::Good(link) => return Ok(link),
+                Pick::Busy(link) => {
+                    let is_worth_it = may_grow && link.login_took() < PATIENCE;
+                    if may_grow {
+                        self.ask_for_more();
+                    }
+                    let may_wait = held.is_some() || 0 < wish.held.available_permits();
+                    if !is_worth_it || !may_wait || PATIENCE <= began.elapsed() {
+                        return Ok(link);
+                    }
+                    began + PATIENCE
+                }
+                Pick::Sealed => {
+                    if may_grow {
+                        self.ask_for_more();
+                    }
+                    late = NoLink::Sealed;
+                    began + SEALED_LIMIT
+                }
+                Pick::Down => wish.hold.ok_or(NoLink::Down)?,
+            };
+            if held.is_none() {
+                let permit = wish.held.try_acquire().map_err(|_| NoLink::TooManyWait)?;
+                held = Some((permit, self.counters.wait()));
+            }
+            if until <= Instant::now() {
+                return Err(late);
+            }
+            // All arms are cancel-safe; whatever comes, the links are looked at again.
+            tokio::select! {
+                changed = links.changed() => changed.map_err(|_| NoLink::Ending)?,
+                () = &mut eased => {}
+                () = sleep_until(until) => {}
+            }
+        }
+    }
+
+    /// Once for each state of the links: a full inbox has more important things to hear.
+    fn ask_for_more(&self) {
+        if !self.has_asked.swap(true, Relaxed)
+            && self.inbox.try_send(Event::Crowded { destination: self.destination.clone() }).is_err()
+        {
+            self.has_asked.store(false, Relaxed);
+        }
+    }
+}
+
+fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
+    let usable = live
+        .iter()
+        .filter(|link| !link.is_retired() && !wish.lost.contains(&link.epoch()) && !link.over().is_cancelled());
+    let mut is_down = true;
+    let mut best: Option<(_, &Arc<Link>)> = None;
+    for link in usable {
+        is_down = false;
+        if link.is_sealed() {
+            continue;
+        }
+        let room = link.room_for(wish.forward);
+        if best.as_ref().is_none_or(|(least, _)| room < *least) {
+            best = Some((room, link));
+        }
+    }
+    match best {
+        Some((room, link)) if !room.is_crowded => Pick::Good(link.clone()),
+        Some((_, link)) => Pick::Busy(link.clone()),
+        None if is_down => Pick::Down,
+        None => Pick::Sealed,
+    }
+}
+
+/// How much a connection would wait for others on a link; the least is the best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Room {
+    pub(super) is_crowded: bool,
+    pub(super) is_used_by_others: bool,
+    pub(super) n_busy: u32,
+    pub(super) n_connections: usize,
+}

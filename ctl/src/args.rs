@@ -1,6 +1,7 @@
 //! The command line: what may be asked for, and the help that says so.
 
 mod add;
+mod import;
 mod selectors;
 mod since;
 mod usage;
@@ -13,6 +14,7 @@ use alknet_proto::{Destination, Selector, Seq};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use add::AddArgs;
+pub(crate) use import::ImportArgs;
 pub(crate) use selectors::{AnySelectors, RestartArgs, SomeSelectors};
 pub(crate) use since::Since;
 pub(crate) use usage::{Asked, read};
@@ -191,6 +193,12 @@ Examples:
         #[arg(long)]
         compare: bool,
     },
+    /// Make rules of the forwards of ssh's configuration, of ssh and autossh commands and of systemd units
+    ///
+    /// Shows the add-forward commands that it comes to, and what cannot be carried over and why.
+    /// Nothing changes without --apply. The forwards of one Host, command or ExecStart= are added all or none.
+    #[command(after_help = import::EXAMPLES)]
+    Import(ImportArgs),
 }
 
 const COMPLETIONS: &str = "\
@@ -309,6 +317,23 @@ mod tests {
         assert_eq!(stats("alknetctl watch"), (None, 0));
         assert_eq!(stats("alknetctl watch --stats web"), (Some(Duration::from_secs(2)), 1));
         assert_eq!(stats("alknetctl watch --stats=0.5 web"), (Some(Duration::from_millis(500)), 1));
+    }
+
+    #[test]
+    fn what_is_imported_is_a_host_a_unit_or_a_command() {
+        let import = |line| match parsed(line).command {
+            Command::Import(args) => (args.hosts.len(), args.units.len(), args.command.join(" "), args.apply),
+            other => panic!("{other:?}"),
+        };
+
+        assert_eq!(import("alknetctl import"), (0, 0, String::new(), false));
+        assert_eq!(import("alknetctl import web db --apply"), (2, 0, String::new(), true));
+        assert_eq!(import("alknetctl import --unit a --unit b"), (0, 2, String::new(), false));
+        let command = "ssh -N --json -L 1:a:1 prod".to_owned();
+        assert_eq!(import("alknetctl import --apply -- ssh -N --json -L 1:a:1 prod"), (0, 0, command, true));
+        for line in ["alknetctl import web -- ssh prod", "alknetctl import web --unit a", "alknetctl import -L 1:a:1"] {
+            assert!(Cli::try_parse_from(line.split_whitespace()).is_err(), "{line} was taken");
+        }
     }
 
     #[test]

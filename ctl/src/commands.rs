@@ -5,6 +5,7 @@ mod change;
 mod daemon;
 mod explain;
 mod history;
+mod import;
 mod list;
 mod overview;
 mod sessions;
@@ -44,6 +45,7 @@ pub(crate) async fn run(command: Command, address: &Address, printer: &mut Print
         Command::Version => daemon::version(address, printer).await,
         Command::Shutdown => daemon::shutdown(address, printer).await,
         Command::Completions { shell } => completions(shell, printer),
+        Command::Import(args) => import::run(&args, address, printer).await,
         Command::Explain { destination, compare } => explain::run(destination, compare, address, printer).await,
     }
 }

@@ -72,7 +72,7 @@ pub(crate) fn compare(ours: &[Setting], ssh: &Dump, bare: &Dump, homes: Homes<'_
         if STEERING.contains(&keyword.as_str()) {
             continue;
         }
-        let said: Vec<String> = settings.iter().flat_map(|setting| setting.values.clone()).collect();
+        let said = values_of(&keyword, &settings);
         let theirs = ssh.of(&keyword);
         let normal_ours = normal(&keyword, &said, homes.ours);
         let mut normal_theirs = normal(&keyword, theirs, homes.ssh);
@@ -109,6 +109,14 @@ pub(crate) fn compare(ours: &[Setting], ssh: &Dump, bare: &Dump, homes: Homes<'_
     comparison
 }
 
+/// All values of a directive. A forward is one, though it has two words.
+fn values_of(keyword: &str, settings: &[&Setting]) -> Vec<String> {
+    if FORWARDS.contains(&keyword) {
+        return settings.iter().map(|setting| setting.values.join(" ")).collect();
+    }
+    settings.iter().flat_map(|setting| setting.values.clone()).collect()
+}
+
 /// These decide what applies and are no values; `host` is the name that was asked for.
 const STEERING: [&str; 5] = ["host", "match", "include", "ignoreunknown", "tag"];
 
@@ -125,6 +133,8 @@ const LISTS: [&str; 6] = [
 /// The order says nothing.
 const SETS: [&str; 7] =
     ["sendenv", "setenv", "localforward", "remoteforward", "dynamicforward", "permitremoteopen", "channeltimeout"];
+
+const FORWARDS: [&str; 3] = ["localforward", "remoteforward", "dynamicforward"];
 
 const TIMES: [&str; 4] = ["connecttimeout", "serveraliveinterval", "forwardx11timeout", "controlpersist"];
 
@@ -160,6 +170,7 @@ fn normal(keyword: &str, values: &[String], home: Option<&str>) -> Vec<String> {
         .iter()
         .flat_map(|value| if is_list { words(value) } else { vec![value.trim().to_owned()] })
         .map(|value| in_home(&value, home))
+        .map(|value| if FORWARDS.contains(&keyword) { without_brackets(&value) } else { value })
         .map(|value| if WITH_CASE.contains(&keyword) { value } else { value.to_ascii_lowercase() })
         .map(|value| match value.as_str() {
             "true" => "yes".to_owned(),
@@ -176,6 +187,12 @@ fn normal(keyword: &str, values: &[String], home: Option<&str>) -> Vec<String> {
         normal.sort();
     }
     normal
+}
+
+/// `9000 [db]:80` and `9000 db:80` are one forward, and `[socks]:0` is no target.
+fn without_brackets(value: &str) -> String {
+    let bare = value.replace(['[', ']'], "");
+    bare.strip_suffix(" socks:0").unwrap_or(&bare).to_owned()
 }
 
 fn words(value: &str) -> Vec<String> {
@@ -246,6 +263,8 @@ mod tests {
             ("IdentityFile", vec!["/tmp/me/.ssh/a", "~/.ssh/b"], "identityfile ~/.ssh/a\nidentityfile %d/.ssh/b\n"),
             ("UserKnownHostsFile", vec!["~/.ssh/a", "/b"], "userknownhostsfile /home/me/.ssh/a /b\n"),
             ("SetEnv", vec!["B=2", "A=1"], "setenv A=1\nsetenv B=2\n"),
+            ("LocalForward", vec!["[::1]:80", "db:80"], "localforward [::1]:80 [db]:80\n"),
+            ("RemoteForward", vec!["9000"], "remoteforward 9000 [socks]:0\n"),
             ("LocalForward", vec!["/s /t"], "localforward /s /t\ndynamicforward /s\n"),
         ] {
             assert!(differing(&[said(keyword, &ours, line())], ssh).is_empty(), "{keyword} {ours:?}, {ssh}");

@@ -1,8 +1,9 @@
 //! The JSON objects that are this program's own; everything else is a type of the protocol.
 
-use alknet_proto::history::{Outage, SessionChange};
 mod explained;
+mod imported;
 
+use alknet_proto::history::{Outage, SessionChange};
 use alknet_proto::operation::ForwardRef;
 use alknet_proto::status::{Change, ForwardDetail, Prompt, Refusal};
 use alknet_proto::{
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 pub(crate) use explained::Explained;
+pub(crate) use imported::Imports;
 
 /// `{"error":{…}}`: why a command failed.
 #[derive(Serialize)]
@@ -32,8 +34,14 @@ struct ErrorBody<'a> {
 impl<'a> ErrorObject<'a> {
     /// `forwards` are those that stay although the command failed; none is left out of the object.
     pub(crate) fn new(fault: &'a Fault, forwards: &'a [ForwardStatus]) -> Self {
+        ErrorObject { error: fault.into(), forwards }
+    }
+}
+
+impl<'a> From<&'a Fault> for ErrorBody<'a> {
+    fn from(fault: &'a Fault) -> Self {
         let Fault { code, message, retryable: _, hint, stage } = fault;
-        ErrorObject { error: ErrorBody { code: *code, message, hint: hint.as_deref(), stage: *stage }, forwards }
+        ErrorBody { code: *code, message, hint: hint.as_deref(), stage: *stage }
     }
 }
 

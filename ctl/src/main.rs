@@ -7,6 +7,7 @@ mod compare;
 mod exit;
 mod goal;
 mod history;
+mod import;
 mod json;
 mod openssh;
 mod printer;

@@ -5,6 +5,7 @@ mod events;
 mod explanation;
 mod forwards;
 mod history;
+mod imported;
 mod sessions;
 mod status;
 mod table;
@@ -19,6 +20,7 @@ pub(crate) use events::{counted, event};
 pub(crate) use explanation::{comparison, explanation, place};
 pub(crate) use forwards::{added, forwards};
 pub(crate) use history::{history, outage};
+pub(crate) use imported::{add_line, imported};
 pub(crate) use sessions::sessions;
 pub(crate) use status::status;
 

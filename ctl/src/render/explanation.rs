@@ -3,6 +3,7 @@
 use alknet_proto::Explanation;
 use alknet_proto::explain::{Hop, KeyHolder, OfferedKey, Setting, Source, Verdict};
 use alknet_proto::fault::one_line;
+use alknet_proto::words::cut;
 use anstyle::Style;
 
 use super::table::{Cell, Row, table_without_header};
@@ -145,7 +146,7 @@ fn defaults_without_effect(explanation: &Explanation) -> String {
         .settings
         .iter()
         .filter(is_idle)
-        .map(|setting| format!("{} {}", setting.keyword, setting.values.join(" ")))
+        .map(|setting| format!("{} {}", setting.keyword, cut(&setting.values.join(" "))))
         .collect();
     if idle.is_empty() {
         return String::new();

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use alknet_proto::explain::{FoundForward, Setting, Taken};
+use alknet_proto::explain::{FoundForward, Setting, Source, Taken};
 use alknet_proto::fault::one_line;
 use alknet_proto::operation::PAGE;
-use alknet_proto::{Code, Destination, Explanation, Fault, Forwarding, Reason};
+use alknet_proto::{Bind, Code, Destination, Explanation, Fault, Forwarding, Reason, Target};
 
 use super::auth::offer::{self, KeyFiles};
 use super::config;
@@ -87,7 +87,7 @@ fn forwards(destination: &Destination, settings: &[Setting]) -> Vec<FoundForward
         let taken = if cleared {
             Err("ClearAllForwardings clears it".to_owned())
         } else {
-            forwarding(&setting.keyword, &setting.values, is_for_all)?
+            forwarding(&setting.keyword, &setting.values, is_for_all)?.and_then(without_tokens)
         };
         Some(FoundForward {
             destination: destination.clone(),
@@ -99,7 +99,28 @@ fn forwards(destination: &Destination, settings: &[Setting]) -> Vec<FoundForward
             },
         })
     };
-    settings.iter().filter_map(found).collect()
+    let mut found: Vec<FoundForward> = settings.iter().filter_map(found).collect();
+    // The settings are in the order of the manual; people look for theirs.
+    found.sort_by_key(|forward| place_in_file(&forward.source));
+    found
+}
+
+fn place_in_file(source: &Source) -> Option<(String, u32)> {
+    match source {
+        Source::File { path, line } => Some((path.clone(), *line)),
+        Source::Default | Source::Config | Source::Destination | Source::Environment(_) => None,
+    }
+}
+
+/// ssh fills in paths anew for each connection; a rule has one path for good.
+fn without_tokens(forwarding: Forwarding) -> Result<Forwarding, String> {
+    let has_tokens = |path: &str| path.contains('%') || path.contains("${");
+    let listens = matches!(forwarding.bind(), Bind::Unix(path) if has_tokens(path));
+    let connects = matches!(forwarding.target(), Some(Target::Unix(path)) if has_tokens(path));
+    if listens || connects {
+        return Err("ssh fills in `%` and `${NAME}` in paths, a rule does not: write the path out".to_owned());
+    }
+    Ok(forwarding)
 }
 
 /// Nothing for a directive that is about something else.

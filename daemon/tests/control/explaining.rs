@@ -116,9 +116,9 @@ async fn forwards_are_found_in_every_host_that_is_no_pattern() {
         shown(&found),
         [
             "web:2 -L 127.0.0.1:8080:localhost:80",
-            "db:5 -D [::1]:1080",
             "db:2 -L 127.0.0.1:8080:localhost:80",
             "db:4 -R 127.0.0.1:9000",
+            "db:5 -D [::1]:1080",
             "odd:9 not: `http:a:1` has an impossible port `http`: 0 to 65535 are possible",
             "odd:10 -L /tmp/s:/run/t",
         ]

@@ -172,7 +172,7 @@ impl KeyHolder {
 pub struct FoundForward {
     /// The Host to which it belongs.
     pub destination: Destination,
-    /// The line as it stands there, without what surrounds it.
+    /// The line as it stands there, without what surrounds it; `Host` and its name where no line of it can be used.
     pub line: String,
     /// Where it stands.
     pub source: Source,

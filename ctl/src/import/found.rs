@@ -18,7 +18,13 @@ pub(crate) fn of_configuration(found: &[FoundForward]) -> Vec<Source> {
             sources.len() - 1
         });
         let source = &mut sources[place];
-        let what = format!("{}: {}", forward.source, forward.line);
+        let what = match &forward.source {
+            explain::Source::File { .. } => format!("{}: {}", forward.source, forward.line),
+            explain::Source::Default
+            | explain::Source::Config
+            | explain::Source::Destination
+            | explain::Source::Environment(_) => forward.line.clone(),
+        };
         match &forward.taken {
             Taken::Not { why } => source.left_out.push(Remark::new(what, why)),
             Taken::Over(forwarding) => {

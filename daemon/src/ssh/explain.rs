@@ -5,11 +5,14 @@ use std::sync::Arc;
 use alknet_proto::explain::{FoundForward, Setting, Source, Taken};
 use alknet_proto::fault::one_line;
 use alknet_proto::operation::PAGE;
-use alknet_proto::{Bind, Code, Destination, Explanation, Fault, Forwarding, Reason, Target};
+use alknet_proto::{Bind, Code, Destination, Explanation, Fault, Forwarding, Reason, Target, frame};
 
 use super::auth::offer::{self, KeyFiles};
 use super::config;
 use super::settings::Settings;
+
+/// A frame holds 1 MiB; the envelope around an explanation needs far less than the rest.
+const MAX_EXPLANATION_BYTES: usize = frame::MAX_BODY_BYTES - 1024;
 
 /// Explains a destination. Reads files and asks the agent; `place` is held until the files were read.
 ///
@@ -30,7 +33,16 @@ where
     notices.extend(explained.server.notices);
     let hops = explained.hops;
     let files = explained.files.iter().map(|path| path.display().to_string()).collect();
-    Ok(Explanation { destination, settings: explained.settings, hops, keys, files, notices })
+    let explanation = Explanation { destination, settings: explained.settings, hops, keys, files, notices };
+    match frame::encode(&explanation) {
+        Ok(framed) if framed.len() <= MAX_EXPLANATION_BYTES => Ok(explanation),
+        Ok(_) | Err(_) => {
+            let message =
+                format!("the ssh configuration says more about {} than one answer holds", explanation.destination);
+            Err(Fault::new(Code::InvalidConfig, message)
+                .with_hint("no such configuration was written by a person: see its Include lines"))
+        }
+    }
 }
 
 /// One page of the forwards that the configuration asks for, and whether there are more; without `destinations` those
@@ -48,11 +60,21 @@ where
     P: Send + 'static,
 {
     off_the_loop(place, move || {
-        let destinations = if destinations.is_empty() { hosts(&settings)? } else { destinations };
+        let are_named = !destinations.is_empty();
+        let destinations = if are_named { destinations } else { hosts(&settings)? };
         let mut found = Vec::new();
         for destination in destinations {
-            let explained = config::explain(&destination, &settings)?;
-            found.extend(forwards(&destination, &explained.settings));
+            match config::explain(&destination, &settings) {
+                Ok(explained) => found.extend(forwards(&destination, &explained.settings)),
+                Err(reason) if are_named => return Err(reason),
+                // A mistake in the lines of one Host says nothing about the others.
+                Err(reason) => found.push(FoundForward {
+                    line: format!("Host {destination}"),
+                    source: Source::Default,
+                    taken: Taken::Not { why: reason.message },
+                    destination,
+                }),
+            }
         }
         let skip = usize::try_from(skip).unwrap_or(usize::MAX).min(found.len());
         let mut rest = found.split_off(skip);

@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::wear;
 
 /// How long a server may stay silent before it is asked whether it is there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How many of these questions may stay without an answer.
-const KEEPALIVE_COUNT: u32 = 3;
+pub(super) const KEEPALIVE_COUNT: u32 = 3;
 
 /// The same for every session of a daemon.
 #[derive(Clone, Debug)]

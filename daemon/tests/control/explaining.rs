@@ -156,3 +156,42 @@ async fn a_question_that_nobody_answers_any_more_fails_at_once() {
 
     assert!(ended.await.is_ok());
 }
+
+#[tokio::test]
+async fn the_hosts_of_a_jump_are_named_also_where_something_is_refused() {
+    let explaining = Explaining::with(
+        "Host gate\n  HostName gate.example.org\n  User guard\nHost web\n  ProxyJump gate,last:2222\n  ProxyUseFdpass yes\n",
+    );
+
+    let explanation = explaining.explain("web").await;
+
+    let hops: Vec<String> =
+        explanation.hops.iter().map(|hop| format!("{}@{}:{}", hop.user, hop.host, hop.port)).collect();
+    assert_eq!(hops, ["guard@gate.example.org:22", "me@last:2222", "me@web:22"]);
+    assert_eq!(explanation.refusals().map(|setting| setting.keyword.as_str()).collect::<Vec<_>>(), ["ProxyUseFdpass"]);
+    assert!(explanation.notices.is_empty(), "{:?}", explanation.notices);
+}
+
+#[tokio::test]
+async fn a_configuration_that_no_answer_holds_is_refused_and_the_client_goes_on() {
+    let lines: String = (0..20_000).map(|n| format!("  LocalForward {} {}:1\n", 10_000 + n, "a".repeat(60))).collect();
+    let explaining = Explaining::with(&format!("Host web\n{lines}"));
+    let caller = explaining.control.caller().await;
+
+    let fault = caller.call(Operation::Explain("web".parse().unwrap()), LIMIT).await.unwrap_err();
+
+    assert_eq!(fault.code, Code::InvalidConfig);
+    assert_eq!(caller.call(Operation::Ping, LIMIT).await, Ok(Output::Done));
+}
+
+#[tokio::test]
+async fn a_mistake_of_one_host_hides_the_forwards_of_no_other() {
+    let explaining = Explaining::with("Host web\n  HostName %q\nHost db\n  LocalForward 1 a:1\n");
+
+    let (found, _) = explaining.find(&[], 0).await;
+
+    assert!(matches!(&found[0].taken, Taken::Not { why } if why.contains("config:2: ")), "{found:?}");
+    assert_eq!(shown(&found[1..]), ["db:4 -L 127.0.0.1:1:a:1"]);
+    let asked = Operation::FindForwards { destinations: vec!["web".parse().unwrap()], skip: 0 };
+    assert!(explaining.control.caller().await.call(asked, LIMIT).await.is_err());
+}

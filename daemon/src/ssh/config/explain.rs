@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use alknet_proto::explain::{Hop, Setting, Verdict as Shown};
+use alknet_proto::explain::{Hop, Setting, Source as Wire, Verdict as Shown};
 use alknet_proto::{Destination, Reason};
 
 use super::directive::{Directive, Syntax, Verdict};
@@ -12,7 +12,7 @@ use super::server::{self, Parts, Server, Way};
 use super::spot::Source;
 use super::table::DIRECTIVES;
 use super::{algorithms, token};
-use crate::ssh::settings::Settings;
+use crate::ssh::settings::{KEEPALIVE_COUNT, KEEPALIVE_INTERVAL, Settings};
 
 /// What the configuration comes to for one destination.
 pub(in crate::ssh) struct Explained {
@@ -37,18 +37,24 @@ pub(in crate::ssh) fn explain(destination: &Destination, settings: &Settings) ->
     let said = reading::read(destination, None, settings)?;
     let refusals = said.found.all_refusals();
     let parts = Parts::of(&said, settings);
-    let mut notices = Vec::new();
-    let way = super::way(&said, settings, 0).unwrap_or_else(|reason| {
-        notices.push(reason.message);
-        Way::Direct
-    });
+    let (way, unresolved) = match super::way(&said, settings, 0) {
+        Ok(way) => (way, None),
+        Err(reason) => (Way::Direct, Some(reason.message)),
+    };
     let mut server = server::server(&said, settings, way)?;
-    server.notices.append(&mut notices);
+    let mut hops = hops(&said, &server);
+    if let Some(message) = unresolved {
+        hops.splice(..0, hops_as_named(&parts, &said, settings));
+        // What is refused for the destination itself stands among its directives.
+        if refusals.iter().all(|refusal| refusal.reason().message != message) {
+            server.notices.push(message);
+        }
+    }
     let explained = DIRECTIVES.iter().flat_map(|row| explained(row, &said, &parts, settings, &refusals));
     let conditions = refusals.iter().filter(|refusal| refusal.directive.starts_with("Match")).map(condition);
     Ok(Explained {
         settings: explained.chain(conditions).collect(),
-        hops: hops(&said, &server),
+        hops,
         server,
         files: said.found.files,
         hosts: said.found.hosts,
@@ -58,7 +64,9 @@ pub(in crate::ssh) fn explain(destination: &Destination, settings: &Settings) ->
 /// The hosts on the way to a server, the nearest first, and the server.
 fn hops(said: &Said, server: &Server) -> Vec<Hop> {
     let source = |name: &'static str| said.found.first(name).map(|value| value.source.on_the_wire());
-    let last = hop(server, source("HostName").filter(|source| *source != Source::Default.on_the_wire()));
+    let named = source("HostName").filter(|source| *source != Source::Default.on_the_wire());
+    let is_through_a_command = matches!(server.way, Way::Command(_));
+    let last = hop(server, if is_through_a_command { source("ProxyCommand") } else { named });
     let way = source("ProxyJump");
     let mut hops = vec![last];
     let mut next = &server.way;
@@ -69,7 +77,26 @@ fn hops(said: &Said, server: &Server) -> Vec<Hop> {
     hops
 }
 
-fn hop(server: &Server, source: Option<alknet_proto::explain::Source>) -> Hop {
+/// The hosts that ProxyJump names, where one of them cannot be looked into to its end.
+fn hops_as_named(parts: &Parts<'_>, said: &Said, settings: &Settings) -> Vec<Hop> {
+    let Some(source) = said.found.first("ProxyJump").map(|value| value.source.on_the_wire()) else { return Vec::new() };
+    let jumps = parts.hops().unwrap_or_default();
+    let named = jumps.into_iter().filter_map(|jump| {
+        let said = reading::read(&jump, None, settings).ok()?;
+        let Parts { user, port, .. } = Parts::of(&said, settings);
+        Some(Hop {
+            name: said.alias.clone(),
+            user,
+            host: said.host.clone(),
+            port,
+            command: None,
+            source: source.clone(),
+        })
+    });
+    named.collect()
+}
+
+fn hop(server: &Server, source: Option<Wire>) -> Hop {
     Hop {
         name: server.name.clone(),
         user: server.user.clone(),
@@ -111,7 +138,11 @@ fn explained(
     let found = said.found.all(row.name);
     let Some(first) = found.first() else {
         let values = by_default(row, said, parts, settings);
-        return if values.is_empty() { Vec::new() } else { vec![setting(values, &Source::Default)] };
+        if values.is_empty() {
+            return Vec::new();
+        }
+        let setting = setting(values, &Source::Default);
+        return vec![Setting { source: source_of_default(row, settings), ..setting }];
     };
     match row.syntax {
         Syntax::LocalForward | Syntax::RemoteForward | Syntax::DynamicForward => {
@@ -160,6 +191,17 @@ fn by_default(row: &Directive, said: &Said, parts: &Parts<'_>, settings: &Settin
             Syntax::Algorithms(family) => vec![algorithms::ours(family).join(",")],
             _ => row.default.map(str::to_owned).into_iter().collect(),
         },
+    }
+}
+
+/// Who is behind a value that ssh's configuration does not say.
+fn source_of_default(row: &Directive, settings: &Settings) -> Wire {
+    let is_agent_named = std::env::var_os("SSH_AUTH_SOCK").is_some_and(|path| Some(path.into()) == settings.auth_sock);
+    match row.name {
+        "IdentityAgent" if is_agent_named => Wire::Environment("SSH_AUTH_SOCK".to_owned()),
+        "ServerAliveInterval" if settings.keepalive_interval != KEEPALIVE_INTERVAL => Wire::Config,
+        "ServerAliveCountMax" if settings.keepalive_count != KEEPALIVE_COUNT => Wire::Config,
+        _ => Wire::Default,
     }
 }
 

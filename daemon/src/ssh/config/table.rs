@@ -133,7 +133,12 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ignored("ForwardX11", Flag, Some("no"), "X11 is never forwarded"),
     ignored("ForwardX11Timeout", Time, Some("1200"), "X11 is never forwarded"),
     ignored("ForwardX11Trusted", Flag, Some("no"), "X11 is never forwarded"),
-    ignored("GatewayPorts", Flag, Some("no"), "each forward says its own bind address; without one it is 127.0.0.1"),
+    ignored(
+        "GatewayPorts",
+        Flag,
+        Some("no"),
+        "each forward says its own bind address, without one it is 127.0.0.1; alknetctl import heeds it",
+    ),
     honoured("GlobalKnownHostsFile", Files, None, ""),
     ignored("GSSAPIAuthentication", Flag, Some("no"), "GSSAPI is never offered"),
     ignored("GSSAPIClientIdentity", Words, None, "GSSAPI is never offered"),

@@ -11,9 +11,13 @@
 
 mod bulk;
 mod crowd;
+mod cut;
 mod greeting;
+mod herd;
 mod idle;
 mod recovery;
+mod silence;
+mod sleep;
 
 use std::time::Duration;
 
@@ -46,11 +50,15 @@ fn main() {
         eprintln!("warning: this is a debug build; its numbers mean nothing (cargo run --release ...)");
     }
     let picked: Vec<String> = std::env::args().skip(1).collect();
-    let measurements: [(&str, Measure); 5] = [
+    let measurements: [(&str, Measure); 9] = [
         ("idle", idle::measure),
         ("crowd", crowd::measure),
         ("bulk", bulk::measure),
         ("recovery", recovery::measure),
+        ("cut", cut::measure),
+        ("silence", silence::measure),
+        ("sleep", sleep::measure),
+        ("herd", herd::measure),
         ("greeting", greeting::measure),
     ];
     let mut rows = Vec::new();

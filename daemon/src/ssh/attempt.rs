@@ -27,6 +27,9 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a server may take to show that it is there after the machine slept or its addresses changed.
 pub const PROBE_LIMIT: Duration = Duration::from_secs(5);
 
+/// The same where this machine lost the address that the server answers to. It may come back, as when it is renewed.
+const NO_ADDRESS_LIMIT: Duration = Duration::from_secs(2);
+
 /// How often it is told at most whether connections use a link.
 const USE_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -196,7 +199,11 @@ impl Attempt {
             let mut asked = Instant::now();
             let mut answer = pin!(link.ping());
             let answered = loop {
-                let patience = if is_probe { PROBE_LIMIT.min(usual) } else { usual };
+                let patience = match is_probe {
+                    true if link.session.has_no_address() => NO_ADDRESS_LIMIT.min(usual),
+                    true => PROBE_LIMIT.min(usual),
+                    false => usual,
+                };
                 // The answer stands behind everything that is on its way: a slow line is not a dead one.
                 let deadline = asked.max(link.session.last_heard.at()) + patience;
                 tokio::select! {

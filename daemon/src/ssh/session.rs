@@ -1,6 +1,7 @@
 //! What russh's callbacks and the live link share about one session.
 
 use std::collections::{BTreeSet, HashMap};
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -146,6 +147,14 @@ impl Session {
         let way = UdpSocket::bind(if remote.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" })
             .and_then(|socket| socket.connect(remote).and_then(|()| socket.local_addr()));
         way.is_ok_and(|way| way.ip() != local.ip())
+    }
+
+    /// Whether this machine lost the address that the server knows it by: no answer can come while that is so.
+    pub(super) fn has_no_address(&self) -> bool {
+        let Some(mut local) = self.local.get().copied() else { return false };
+        local.set_port(0);
+        // Only an address of the machine can be bound to.
+        UdpSocket::bind(local).is_err_and(|error| error.kind() == io::ErrorKind::AddrNotAvailable)
     }
 
     /// Nobody reads one of its channels until the guard is dropped.

@@ -1,7 +1,6 @@
 //! What is forwarded where: OpenSSH's specs for -L, -R and -D, read once and valid from then on.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -77,41 +76,6 @@ impl BindAddress {
         match self.0.parse::<std::net::IpAddr>() {
             Ok(ip) => !ip.is_loopback(),
             Err(_) => self.0 != "localhost",
-        }
-    }
-}
-
-impl BindAddress {
-    /// Whether a port can be listened at on one of the two only. Names other than `localhost` are compared as such.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        self == other || self.addresses().any(|one| other.addresses().any(|another| covers(one, another)))
-    }
-
-    /// What it is known to stand for.
-    fn addresses(&self) -> impl Iterator<Item = IpAddr> {
-        let (first, second) = match self.0.as_str() {
-            WILDCARD => (Some(Ipv4Addr::UNSPECIFIED.into()), Some(Ipv6Addr::UNSPECIFIED.into())),
-            "localhost" => (Some(Ipv4Addr::LOCALHOST.into()), Some(Ipv6Addr::LOCALHOST.into())),
-            address => (address.parse().ok(), None),
-        };
-        first.into_iter().chain(second)
-    }
-}
-
-/// Every address of a family and any one of it cannot be listened at side by side.
-fn covers(one: IpAddr, other: IpAddr) -> bool {
-    one == other || (one.is_ipv4() == other.is_ipv4() && (one.is_unspecified() || other.is_unspecified()))
-}
-
-impl Bind {
-    /// Whether only one of the two can listen, on the same machine.
-    pub fn overlaps(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Bind::Tcp(address, port), Bind::Tcp(other_address, other_port)) => {
-                port == other_port && *port != 0 && address.overlaps(other_address)
-            }
-            (Bind::Unix(path), Bind::Unix(other_path)) => path == other_path,
-            (Bind::Tcp(..), Bind::Unix(_)) | (Bind::Unix(_), Bind::Tcp(..)) => false,
         }
     }
 }
@@ -403,27 +367,6 @@ mod tests {
 
     fn shown(forwarding: Result<Forwarding, String>) -> String {
         forwarding.map_or_else(|error| format!("error: {error}"), |f| f.to_string())
-    }
-
-    #[test]
-    fn only_one_of_two_binds_that_overlap_can_listen() {
-        let bind = |spec: &str| Forwarding::parse_dynamic(spec).unwrap().bind().clone();
-        for (one, other, overlap) in [
-            ("*:80", "127.0.0.1:80", true),
-            ("0.0.0.0:80", "10.0.0.1:80", true),
-            ("[::]:80", "localhost:80", true),
-            ("localhost:80", "[::1]:80", true),
-            ("[::]:80", "0.0.0.0:80", false),
-            ("[::]:80", "127.0.0.1:80", false),
-            ("127.0.0.1:80", "127.0.0.2:80", false),
-            ("*:80", "*:81", false),
-            ("*:0", "*:0", false),
-            ("/a.sock", "/a.sock", true),
-            ("/a.sock", "*:80", false),
-        ] {
-            assert_eq!(bind(one).overlaps(&bind(other)), overlap, "{one} {other}");
-            assert_eq!(bind(other).overlaps(&bind(one)), overlap, "{other} {one}");
-        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ pub mod hello;
 pub mod history;
 pub mod ids;
 pub mod operation;
+mod overlap;
 pub mod selector;
 pub mod spec;
 pub mod status;

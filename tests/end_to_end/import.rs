@@ -75,6 +75,9 @@ fn a_command_is_looked_at_without_a_daemon() {
     let shown = world.ctl(["import", "--", "autossh", "-M0", "-fNL", "8080:db:5432", "me@prod", "-p", "2222"]).ok();
     assert!(shown.stdout.contains("\nalknetctl add-forward me@prod:2222 -L 8080:db:5432\n"), "{}", shown.stdout);
 
+    let same = world.ctl(["import", "autossh", "-M0", "-fNL", "8080:db:5432", "me@prod", "-p", "2222"]).ok();
+    assert_eq!(same.stdout, shown.stdout);
+
     let refused = world.ctl(["import", "--", "ssh", "-N", "-J", "gate", "-L", "1:a:1", "prod"]).exits(2);
     assert!(refused.stderr.contains("put `ProxyJump gate` under `Host prod`"), "{}", refused.stderr);
     world.ctl(["import", "--apply", "--", "ssh", "-N", "-D", "0", "prod"]).exits(3);

@@ -1,5 +1,6 @@
 //! What `import` takes.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use alknet_proto::Destination;
@@ -27,4 +28,78 @@ pub(crate) struct ImportArgs {
     /// A command of ssh or autossh with its arguments, behind --
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<String>,
+}
+
+/// The line as it is meant: what looks like a command of ssh gets its `--`, what looks like the file of a unit its
+/// `--unit`. Everything else stays as it is.
+pub(super) fn spelled_out(args: &[OsString]) -> Vec<OsString> {
+    let words: Vec<&str> = args.iter().map(|arg| arg.to_str().unwrap_or_default()).collect();
+    let Some(verb) = place_of_verb(&words).filter(|verb| words[*verb] == "import") else { return args.to_vec() };
+    let mut spelled: Vec<OsString> = args[..=verb].to_vec();
+    let mut place = verb + 1;
+    while place < words.len() {
+        let word = words[place];
+        if word == "--" {
+            break;
+        }
+        let before = words[place - 1];
+        if begins_a_command(word, place + 1 == words.len()) {
+            spelled.push("--".into());
+            break;
+        }
+        if before != "--unit" && !word.starts_with('-') && (word.ends_with(".service") || word.starts_with(['/', '.']))
+        {
+            spelled.push("--unit".into());
+        }
+        spelled.push(args[place].clone());
+        place += 1;
+    }
+    spelled.extend_from_slice(&args[place.min(args.len())..]);
+    spelled
+}
+
+/// Behind the options that every verb takes.
+fn place_of_verb(words: &[&str]) -> Option<usize> {
+    let takes_value = |word: &str| ["--socket", "--color", "--timeout"].contains(&word);
+    let mut places = (1..words.len()).filter(|place| !takes_value(words[place - 1]));
+    places.find(|place| !words[*place].starts_with('-'))
+}
+
+/// `ssh` alone may be the name of a Host.
+fn begins_a_command(word: &str, is_last: bool) -> bool {
+    let program = word.split_whitespace().next().unwrap_or_default();
+    let is_whole_command = program.len() < word.trim().len();
+    let file = program.rsplit('/').next().unwrap_or_default();
+    ["ssh", "autossh"].contains(&file) && (is_whole_command || !is_last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_and_a_unit_are_known_by_their_looks() {
+        for (line, expected) in [
+            ("alknetctl import", "alknetctl import"),
+            ("alknetctl import prod db", "alknetctl import prod db"),
+            ("alknetctl import ssh", "alknetctl import ssh"),
+            ("alknetctl import autossh -M 0 -N -L 1:a:1 prod", "alknetctl import -- autossh -M 0 -N -L 1:a:1 prod"),
+            (
+                "alknetctl --json import --apply /usr/bin/ssh -N prod",
+                "alknetctl --json import --apply -- /usr/bin/ssh -N prod",
+            ),
+            ("alknetctl import -- autossh -N ssh prod", "alknetctl import -- autossh -N ssh prod"),
+            ("alknetctl import ./a.service --apply", "alknetctl import --unit ./a.service --apply"),
+            ("alknetctl import --unit ssh.service", "alknetctl import --unit ssh.service"),
+            ("alknetctl --socket import add ssh x", "alknetctl --socket import add ssh x"),
+            ("alknetctl add prod -D 1", "alknetctl add prod -D 1"),
+            ("alknetctl", "alknetctl"),
+        ] {
+            let args: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let spelled: Vec<OsString> = expected.split(' ').map(OsString::from).collect();
+            assert_eq!(spelled_out(&args), spelled, "{line}");
+        }
+        let whole = ["alknetctl", "import", "autossh -N -D 1 prod"].map(OsString::from);
+        assert_eq!(spelled_out(&whole)[2], "--");
+    }
 }

@@ -7,7 +7,7 @@ use alknet_proto::{Code, Fault, words};
 use clap::Parser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::{Cli, Color};
+use super::{Cli, Color, import};
 
 /// What a command line asks for.
 pub(crate) enum Asked {
@@ -24,6 +24,7 @@ pub(crate) enum Asked {
 /// Reads the command line. Beside the answer stands what it says about JSON and colours, as far
 /// as it can be read.
 pub(crate) fn read(args: &[OsString]) -> (Asked, bool, Color) {
+    let args = &import::spelled_out(args);
     match Cli::try_parse_from(args) {
         Ok(cli) => {
             let (json, color) = (cli.global.json, cli.global.color);

@@ -40,8 +40,9 @@ pub(super) async fn run(args: &ImportArgs, address: &Address, printer: &mut Prin
             notices.extend(add(one, &client).await?);
         }
     }
+    let failure = failure(&imported);
     if printer.json {
-        printer.json(&json::Imports::new(args.apply, &imported))?;
+        printer.json(&json::Imports::new(args.apply, &imported, failure.as_ref().map(|(fault, _)| fault)))?;
     } else if printer.quiet {
         let names: String =
             imported.iter().flat_map(|one| &one.added).map(|forward| format!("{}\n", forward.name)).collect();
@@ -53,7 +54,7 @@ pub(super) async fn run(args: &ImportArgs, address: &Address, printer: &mut Prin
         hints(args, &imported, printer);
     }
     notices.iter().for_each(|notice| printer.note(notice));
-    match failure(&imported) {
+    match failure {
         // The object has said it already.
         Some((_, exit)) if printer.json => Ok(exit),
         Some((fault, exit)) => Err(Failure::with_exit(fault, exit)),

@@ -1,6 +1,6 @@
 //! `import --json`: what was found, what it would become or became, and what is not carried over.
 
-use alknet_proto::{ForwardKind, ForwardStatus, Forwarding};
+use alknet_proto::{Fault, ForwardKind, ForwardStatus, Forwarding};
 use serde::Serialize;
 
 use super::ErrorBody;
@@ -12,6 +12,8 @@ use crate::render;
 pub(crate) struct Imports<'a> {
     applied: bool,
     sources: Vec<SourceObject<'a>>,
+    /// The first thing that went wrong; with it the exit code is not 0.
+    error: Option<ErrorBody<'a>>,
 }
 
 #[derive(Serialize)]
@@ -36,8 +38,9 @@ struct ForwardObject {
 
 impl<'a> Imports<'a> {
     /// `applied`: the rules were to be added, and not only shown.
-    pub(crate) fn new(applied: bool, imported: &'a [Imported]) -> Self {
-        Imports { applied, sources: imported.iter().map(SourceObject::from).collect() }
+    pub(crate) fn new(applied: bool, imported: &'a [Imported], failure: Option<&'a Fault>) -> Self {
+        let sources = imported.iter().map(SourceObject::from).collect();
+        Imports { applied, sources, error: failure.map(ErrorBody::from) }
     }
 }
 

@@ -174,7 +174,7 @@ async fn the_hosts_of_a_jump_are_named_also_where_something_is_refused() {
 
 #[tokio::test]
 async fn a_configuration_that_no_answer_holds_is_refused_and_the_client_goes_on() {
-    let lines: String = (0..20_000).map(|n| format!("  LocalForward {} {}:1\n", 10_000 + n, "a".repeat(60))).collect();
+    let lines: String = (0..8_000).map(|n| format!("  LocalForward {} {}:1\n", 10_000 + n, "a".repeat(120))).collect();
     let explaining = Explaining::with(&format!("Host web\n{lines}"));
     let caller = explaining.control.caller().await;
 

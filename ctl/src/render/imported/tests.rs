@@ -97,9 +97,12 @@ fn the_json_has_what_was_found_and_what_it_would_take() {
     let left = fresh(of("autossh -M 0 -N -L 8080:db:5432 prod"));
     let refused = fresh(of("ssh -N -J gate -L 1:a:1 prod"));
 
-    let shown = serde_json::to_value(crate::json::Imports::new(false, &[left, refused])).unwrap();
+    let failure = refused.failure();
+    let shown = serde_json::to_value(crate::json::Imports::new(false, &[left, refused], failure.as_ref())).unwrap();
 
-    let expected = serde_json::json!({ "applied": false, "sources": [
+    assert_eq!(shown["error"]["code"], "invalid_spec");
+    assert_eq!(shown["applied"], false);
+    let expected = serde_json::json!([
         {
             "source": "autossh -M 0 -N -L 8080:db:5432 prod",
             "destination": "prod",
@@ -128,6 +131,6 @@ fn the_json_has_what_was_found_and_what_it_would_take() {
             "added": [],
             "error": null,
         },
-    ]});
-    assert_eq!(shown, expected);
+    ]);
+    assert_eq!(shown["sources"], expected);
 }

@@ -11,7 +11,8 @@ use super::found::Found;
 /// # Errors
 /// `name_not_resolved` where no domain has the host and CanonicalizeFallbackLocal says no.
 pub(super) fn settle(host: &str, found: &Found) -> Result<String, Reason> {
-    if let Some(address) = address(host) {
+    let family = found.text("AddressFamily").unwrap_or("any");
+    if let Some(address) = address(host, family) {
         return Ok(address);
     }
     if looks_like_an_address(host) {
@@ -73,15 +74,18 @@ fn looks_like_an_address(host: &str) -> bool {
     host.contains(['%', ':']) || host.chars().all(|c| c.is_ascii_digit() || c == '.')
 }
 
-/// The usual spelling of an address, where `host` is one in any spelling that the system takes.
-fn address(host: &str) -> Option<String> {
+/// The usual spelling of an address of the family, where `host` is one in any spelling that the system takes.
+fn address(host: &str, family: &str) -> Option<String> {
     if let Some((address, scope)) = host.split_once('%') {
         return address.parse::<Ipv6Addr>().ok().map(|address| format!("{address}%{scope}"));
     }
-    match host.parse::<IpAddr>() {
-        Ok(address) => Some(address.to_string()),
-        Err(_) => old_address(host).map(|address| address.to_string()),
-    }
+    let address = host.parse::<IpAddr>().ok().or_else(|| old_address(host).map(IpAddr::V4))?;
+    let is_of_family = match family {
+        "inet" => address.is_ipv4(),
+        "inet6" => address.is_ipv6(),
+        _ => true,
+    };
+    is_of_family.then(|| address.to_string())
 }
 
 /// `10.1` is 10.0.0.1, `0x7f.1` is 127.0.0.1, as of old.
@@ -126,7 +130,7 @@ mod tests {
             ("1.2.3.256", None),
             ("web1", None),
         ] {
-            assert_eq!(address(written).as_deref(), expected, "{written}");
+            assert_eq!(address(written, "any").as_deref(), expected, "{written}");
         }
     }
 }

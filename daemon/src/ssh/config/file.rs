@@ -129,7 +129,7 @@ impl Reading<'_> {
                 if is_chosen_by_pattern && path.is_dir() {
                     continue;
                 }
-                let is_there = self.file(&path, applies, place)?;
+                let is_there = self.file(&path, applies, place).map_err(|reason| at_include(spot, reason))?;
                 if !is_there && !is_chosen_by_pattern {
                     self.found.notice(spot, &format!("Include names {}, which does not exist", path.display()));
                 }
@@ -157,9 +157,20 @@ impl Reading<'_> {
     }
 }
 
+/// How a message begins that is about a whole file.
+const CANNOT_READ: &str = "cannot read ";
+
+/// Names the line that includes a file which cannot be read.
+fn at_include(spot: &Spot, mut reason: Reason) -> Reason {
+    if reason.message.starts_with(CANNOT_READ) {
+        reason.message = format!("{spot}: {}", reason.message);
+    }
+    reason
+}
+
 fn bytes_of(path: &Path, is_guarded: bool) -> Result<Option<Vec<u8>>, Reason> {
     let unusable = |why: &str, hint: String| {
-        let message = format!("cannot read {}: {why}", path.display());
+        let message = format!("{CANNOT_READ}{}: {why}", path.display());
         Err(Reason::new(Stage::Config, Code::InvalidConfig, message).with_hint(hint))
     };
     match whole_file::read(path, MAX_FILE_BYTES) {

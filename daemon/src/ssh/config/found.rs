@@ -121,14 +121,14 @@ impl Found {
         }
     }
 
-    /// ProxyJump and ProxyCommand are two words for one thing: the first of both counts, be it `none`.
+    /// ProxyJump and ProxyCommand are two words for one thing: the first of both counts, but `ProxyJump none` leaves
+    /// the way open for a command.
     fn is_settled_by_another(&self, name: &str) -> bool {
-        let other = match name {
-            "ProxyJump" => "ProxyCommand",
-            "ProxyCommand" => "ProxyJump",
-            _ => return false,
-        };
-        self.values.contains_key(other)
+        match name {
+            "ProxyJump" => self.values.contains_key("ProxyCommand"),
+            "ProxyCommand" => self.first("ProxyJump").is_some_and(|jump| jump.text != "none"),
+            _ => false,
+        }
     }
 
     /// Says what was not said.

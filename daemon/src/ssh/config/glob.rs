@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 /// The files that `path` means, sorted; what has no wildcard stands for itself, whether it exists or not.
 pub(super) fn expand(path: &Path) -> Vec<PathBuf> {
     let mut paths = vec![PathBuf::new()];
+    let mut has_wildcard = false;
     for part in path.components() {
         let pattern = match part {
             Component::Normal(name) => name.to_string_lossy(),
@@ -18,6 +19,11 @@ pub(super) fn expand(path: &Path) -> Vec<PathBuf> {
             continue;
         }
         paths = paths.iter().flat_map(|folder| matching(folder, &pattern)).collect();
+        has_wildcard = true;
+    }
+    if has_wildcard {
+        // A part after the wildcard may be missing in some of the folders.
+        paths.retain(|path| path.symlink_metadata().is_ok());
     }
     paths
 }

@@ -204,6 +204,7 @@ pub(super) struct Parts<'a> {
     settings: &'a Settings,
     pub(super) port: u16,
     pub(super) user: String,
+    key_alias: String,
     jump: String,
 }
 
@@ -215,6 +216,10 @@ impl<'a> Parts<'a> {
             settings,
             port: said.found.first("Port").and_then(|port| port.text.parse().ok()).unwrap_or(SSH_PORT),
             user: said.found.first("User").map_or_else(|| settings.user.clone(), |user| user.text.clone()),
+            key_alias: match said.found.first("HostKeyAlias") {
+                Some(alias) => alias.text.to_lowercase(),
+                None => said.alias.clone(),
+            },
             jump: jump.map(|value| value.text.clone()).unwrap_or_default(),
         }
     }
@@ -225,7 +230,7 @@ impl<'a> Parts<'a> {
             alias: &self.said.alias,
             port: self.port,
             user: &self.user,
-            key_alias: self.said.found.first("HostKeyAlias").map_or(&self.said.alias, |alias| &alias.text),
+            key_alias: &self.key_alias,
             jump: &self.jump,
             settings: self.settings,
         }

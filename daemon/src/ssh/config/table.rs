@@ -19,7 +19,8 @@ const MASTER: &[(&str, &str)] = &[
 const DIGEST: &[(&str, &str)] =
     &[("md5", "MD5"), ("sha1", "SHA1"), ("sha256", "SHA256"), ("sha384", "SHA384"), ("sha512", "SHA512")];
 const LOG_LEVEL: &[(&str, &str)] = &[
-    ("quiet", "QUIET"),
+    ("quiet", "SILENT"),
+    ("silent", "SILENT"),
     ("fatal", "FATAL"),
     ("error", "ERROR"),
     ("info", "INFO"),
@@ -84,7 +85,7 @@ const fn ignored(name: &'static str, syntax: Syntax, default: Option<&'static st
 
 /// In the order of their names; those that ssh itself has given up come last.
 pub(super) const DIRECTIVES: &[Directive] = &[
-    ignored("AddKeysToAgent", AddKeys, Some("no"), "no key is put into an agent"),
+    ignored("AddKeysToAgent", AddKeys, Some("false"), "no key is put into an agent"),
     honoured("AddressFamily", Choice(FAMILY), Some("any"), ""),
     ignored("BatchMode", Flag, Some("no"), "a session asks only whoever answers with alknetctl"),
     honoured("BindAddress", Text, None, ""),

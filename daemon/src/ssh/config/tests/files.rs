@@ -105,7 +105,14 @@ fn a_configuration_that_cannot_be_read_is_not_an_empty_one() {
     world.write(".ssh/folder/file", "");
 
     let folder = world.mistake("Include folder\n");
-    assert_eq!(folder, format!("cannot read {}: it is a directory", text(&world.at(".ssh/folder"))));
+    assert_eq!(
+        folder,
+        format!(
+            "{}:1: cannot read {}: it is a directory",
+            text(&world.at(".ssh/config")),
+            text(&world.at(".ssh/folder"))
+        )
+    );
 }
 
 #[cfg(unix)]
@@ -118,5 +125,12 @@ fn what_other_users_may_write_is_not_believed() {
     std::fs::set_permissions(world.at(".ssh/open"), std::fs::Permissions::from_mode(0o664)).unwrap();
 
     let message = world.mistake("Include open\n");
-    assert_eq!(message, format!("cannot read {}: other users may write it", text(&world.at(".ssh/open"))));
+    assert_eq!(
+        message,
+        format!(
+            "{}:1: cannot read {}: other users may write it",
+            text(&world.at(".ssh/config")),
+            text(&world.at(".ssh/open"))
+        )
+    );
 }

@@ -136,6 +136,7 @@ fn the_way_is_the_one_that_is_said_first() {
 
     assert_eq!(way("ProxyJump none\nProxyJump bastion\n"), "direct");
     assert_eq!(way("ProxyCommand none\nProxyJump bastion\n"), "direct");
+    assert_eq!(way("ProxyJump none\nProxyCommand nc\n"), "nc");
     assert_eq!(way("Host web\nProxyCommand nc %h %p\nProxyJump bastion\n"), "nc web 22");
     assert_eq!(way("Host web\nProxyJump bastion\nProxyCommand nc %h %p\n"), "me@bastion:22");
     assert_eq!(way("Host web\nProxyJump you@b:2\nHost b\nHostName bastion.org\nPort 3\n"), "you@bastion.org:2");

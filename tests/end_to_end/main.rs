@@ -15,6 +15,7 @@ mod import;
 mod json;
 mod life;
 mod links;
+mod logins;
 mod mending;
 mod on_suspend;
 mod outages;

@@ -1,5 +1,6 @@
 //! Logging in: which credentials are offered, in which order, and what a refusal means.
 
+mod certificates;
 mod keys;
 pub(super) mod offer;
 
@@ -21,6 +22,7 @@ use super::failure::{account_unavailable, is_closed_account, place};
 use super::handler::Handler;
 use super::host_key::name_of_key;
 use super::session::Session;
+use certificates::{CertificateFile, KeyOfAgent, KeyOfFile, NotSigned};
 use keys::KeyFile;
 
 /// For all credentials together; a person who has to touch a key needs some of it.
@@ -29,6 +31,11 @@ const LOGIN_TIMEOUT: Duration = Duration::from_secs(20);
 const AGENT_TIMEOUT: Duration = Duration::from_secs(5);
 /// An agent that takes so long to sign asked somebody.
 const PERSON_AFTER: Duration = Duration::from_secs(1);
+
+/// The signatures of RSA keys that may be made.
+const RSA: [(&str, HashAlg); 2] = [("rsa-sha2-512", HashAlg::Sha512), ("rsa-sha2-256", HashAlg::Sha256)];
+/// How the name of a kind of certificate ends.
+const CERTIFICATE: &str = "-cert-v01@openssh.com";
 
 type Agent = AgentClient<Box<dyn AgentStream + Send + Unpin>>;
 
@@ -84,21 +91,30 @@ enum Answer {
 
 impl Login<'_> {
     async fn run(&mut self) -> Result<(), Reason> {
-        let paths = self.server.keys.clone();
-        let names_keys = self.server.names_keys;
-        let files = tokio::task::spawn_blocking(move || keys::read_all(&paths, names_keys)).await.unwrap_or_default();
-        if let Answer::LoggedIn = self.with_agent(&files).await? {
+        if !self.server.login.methods.iter().any(|method| method == "publickey") {
+            self.notes.push("the ssh configuration allows no login by key".to_owned());
+            return Err(self.refused());
+        }
+        let server = self.server.clone();
+        let read = move || (keys::read_all(&server.keys, server.names_keys), certificates::read_all(&server));
+        let (files, (certificates, notes)) = tokio::task::spawn_blocking(read).await.unwrap_or_default();
+        self.notes.extend(notes);
+        // As OpenSSH: certificates come before plain keys.
+        if let Answer::LoggedIn = self.with_certificates(&certificates, &files).await? {
+            return Ok(());
+        }
+        if let Answer::LoggedIn = self.with_agent(&files, &certificates).await? {
             return Ok(());
         }
         let mut locked = None;
         for file in files {
             match file {
                 KeyFile::Usable { path, key } => {
-                    if !self.is_new(key.public_key()) || !self.may_use_keys() {
+                    let name = format!("{} ({})", name_of_key(key.public_key()), path.display());
+                    if !self.may_offer(key.public_key(), &name, "") || !self.is_new(key.public_key()) {
                         continue;
                     }
-                    let name = format!("{} ({})", name_of_key(key.public_key()), path.display());
-                    let hash = if key.algorithm().is_rsa() { self.rsa_hash().await } else { None };
+                    let hash = if key.algorithm().is_rsa() { self.rsa_hash("").await } else { None };
                     let key = PrivateKeyWithHashAlg::new(Arc::new(*key), hash);
                     let result = self.handle.authenticate_publickey(&self.server.user, key).await;
                     match self.answered(result.map_err(|error| error.to_string()), name)? {
@@ -131,7 +147,43 @@ impl Login<'_> {
         }
     }
 
-    async fn with_agent(&mut self, files: &[KeyFile]) -> Result<Answer, Reason> {
+    /// Offers each certificate whose key a file has.
+    async fn with_certificates(&mut self, files: &[CertificateFile], keys: &[KeyFile]) -> Result<Answer, Reason> {
+        for file in files {
+            let public = file.public_key();
+            let key = keys.iter().find_map(|key| match key {
+                KeyFile::Usable { key, .. } if key.public_key().key_data() == public.key_data() => Some(key),
+                KeyFile::Usable { .. }
+                | KeyFile::Locked { .. }
+                | KeyFile::PublicOnly { .. }
+                | KeyFile::Unusable { .. } => None,
+            });
+            let Some(key) = key else { continue };
+            match self.with_certificate(file, KeyOfFile(key)).await? {
+                Answer::NotThisKey => {}
+                end @ (Answer::LoggedIn | Answer::NoKeyAtAll) => return Ok(end),
+            }
+        }
+        Ok(Answer::NotThisKey)
+    }
+
+    async fn with_certificate(
+        &mut self,
+        file: &CertificateFile,
+        mut signer: impl russh::Signer<Error = NotSigned>,
+    ) -> Result<Answer, Reason> {
+        let public = file.public_key();
+        let name = format!("{} (certificate {})", name_of_key(&public), file.path.display());
+        if !self.may_offer(&public, &name, CERTIFICATE) {
+            return Ok(Answer::NotThisKey);
+        }
+        let hash = if public.algorithm().is_rsa() { self.rsa_hash(CERTIFICATE).await } else { None };
+        let (user, certificate) = (self.server.user.clone(), file.certificate.clone());
+        let result = self.handle.authenticate_certificate_with(user, certificate, hash, &mut signer).await;
+        self.answered(result.map_err(|NotSigned(why)| why), name)
+    }
+
+    async fn with_agent(&mut self, files: &[KeyFile], certificates: &[CertificateFile]) -> Result<Answer, Reason> {
         let Some(path) = self.server.agent.clone() else { return Ok(Answer::NotThisKey) };
         self.session.note_agent(BTreeSet::new());
         let asked = tokio::time::timeout(AGENT_TIMEOUT, async {
@@ -161,6 +213,21 @@ impl Login<'_> {
             chosen.extend(others);
         }
         self.session.note_agent(chosen.iter().map(name_of_credential).collect());
+        for file in certificates {
+            let key = file.public_key();
+            let has_key = |identity: &AgentIdentity| {
+                matches!(identity, AgentIdentity::PublicKey { .. })
+                    && identity.public_key().key_data() == key.key_data()
+            };
+            let is_offered = files.iter().any(|file| matches!(file, KeyFile::Usable { .. }) && file.is(&key));
+            if is_offered || !chosen.iter().any(has_key) {
+                continue;
+            }
+            match self.with_certificate(file, KeyOfAgent { agent: &mut agent, key }).await? {
+                Answer::NotThisKey => {}
+                end @ (Answer::LoggedIn | Answer::NoKeyAtAll) => return Ok(end),
+            }
+        }
         for identity in chosen {
             match self.with_identity(&mut agent, identity).await? {
                 Answer::NotThisKey => {}
@@ -173,14 +240,14 @@ impl Login<'_> {
     async fn with_identity(&mut self, agent: &mut Agent, identity: AgentIdentity) -> Result<Answer, Reason> {
         let public = identity.public_key().into_owned();
         let is_certificate = matches!(identity, AgentIdentity::Certificate { .. });
+        let (what, suffix) = if is_certificate { ("agent, certificate", CERTIFICATE) } else { ("agent", "") };
+        let name = format!("{} ({what})", name_of_key(&public));
         // A certificate and its bare key are two credentials.
-        if !is_certificate && !self.is_new(&public) || !self.may_use_keys() {
+        if !self.may_offer(&public, &name, suffix) || !is_certificate && !self.is_new(&public) {
             return Ok(Answer::NotThisKey);
         }
-        let hash = if public.algorithm().is_rsa() { self.rsa_hash().await } else { None };
+        let hash = if public.algorithm().is_rsa() { self.rsa_hash(suffix).await } else { None };
         let user = self.server.user.clone();
-        let what = if is_certificate { "agent, certificate" } else { "agent" };
-        let name = format!("{} ({what})", name_of_key(&public));
         let asked = Instant::now();
         let result = match identity {
             AgentIdentity::PublicKey { key, .. } => {
@@ -285,8 +352,26 @@ impl Login<'_> {
         format!("{}@{}", self.server.user, place(&self.server.host, self.server.port))
     }
 
-    fn may_use_keys(&self) -> bool {
-        self.methods.as_ref().is_none_or(|methods| methods.contains(&MethodKind::PublicKey))
+    /// Whether server and configuration take such a key; a note says what the configuration does not. `suffix` is
+    /// that of a certificate, or empty.
+    fn may_offer(&mut self, key: &PublicKey, name: &str, suffix: &str) -> bool {
+        if self.methods.as_ref().is_some_and(|methods| !methods.contains(&MethodKind::PublicKey)) {
+            return false;
+        }
+        let login = &self.server.login;
+        if let Some(bits) = key.key_data().rsa().map(|key| key.key_size()).filter(|bits| *bits < login.min_rsa_bits) {
+            self.notes.push(format!("{name} has {bits} bits; RequiredRSASize asks for {}", login.min_rsa_bits));
+            return false;
+        }
+        let is_allowed = if key.algorithm().is_rsa() {
+            RSA.iter().any(|(name, _)| login.allows(name, suffix))
+        } else {
+            login.allows(key.algorithm().as_str(), suffix)
+        };
+        if !is_allowed {
+            self.notes.push(format!("{name}: PubkeyAcceptedAlgorithms does not allow it"));
+        }
+        is_allowed
     }
 
     fn is_new(&mut self, key: &PublicKey) -> bool {
@@ -298,10 +383,16 @@ impl Login<'_> {
     }
 
     /// SHA-1 is never signed with; a server that says nothing about SHA-2 is taken to know it.
-    async fn rsa_hash(&self) -> Option<HashAlg> {
-        match self.handle.best_supported_rsa_hash().await {
-            Ok(Some(Some(hash))) => Some(hash),
-            Ok(Some(None) | None) | Err(_) => Some(HashAlg::Sha512),
+    async fn rsa_hash(&self, suffix: &str) -> Option<HashAlg> {
+        let best = match self.handle.best_supported_rsa_hash().await {
+            Ok(Some(Some(hash))) => hash,
+            Ok(Some(None) | None) | Err(_) => HashAlg::Sha512,
+        };
+        let allowed =
+            |hash: HashAlg| RSA.iter().any(|(name, of)| *of == hash && self.server.login.allows(name, suffix));
+        match [HashAlg::Sha512, HashAlg::Sha256].into_iter().find(|hash| allowed(*hash)) {
+            Some(other) if !allowed(best) => Some(other),
+            Some(_) | None => Some(best),
         }
     }
 }

@@ -8,12 +8,13 @@ use russh::keys::agent::AgentIdentity;
 use russh::keys::ssh_key::public::KeyData;
 use russh::keys::{HashAlg, PublicKey};
 
+use super::certificates::{self, CertificateFile};
 use super::keys::{KeyFile, read_all};
 use super::{AGENT_TIMEOUT, connect_agent};
 use crate::ssh::config::Server;
 
-/// The key files of a server, each with its path.
-pub(in crate::ssh) struct KeyFiles(Vec<(PathBuf, KeyFile)>);
+/// The key files of a server, each with its path, and its certificates.
+pub(in crate::ssh) struct KeyFiles(Vec<(PathBuf, KeyFile)>, Vec<CertificateFile>);
 
 impl KeyFiles {
     /// Reads them. Blocks.
@@ -22,7 +23,7 @@ impl KeyFiles {
             let found = read_all(std::slice::from_ref(path), server.names_keys);
             found.into_iter().map(|file| (path.clone(), file)).collect::<Vec<_>>()
         };
-        KeyFiles(server.keys.iter().flat_map(read).collect())
+        KeyFiles(server.keys.iter().flat_map(read).collect(), certificates::read_all(server).0)
     }
 }
 
@@ -32,6 +33,11 @@ pub(in crate::ssh) async fn offered(server: &Server, files: KeyFiles) -> (Vec<Of
     let mut notices = Vec::new();
     let mut keys = Vec::new();
     let mut seen: Vec<KeyData> = Vec::new();
+    for file in &files.1 {
+        let key = described(KeyHolder::File(file.path.display().to_string()), &file.public_key(), "");
+        let comment = Some(file.certificate.key_id().to_owned()).filter(|id| !id.is_empty());
+        keys.push(OfferedKey { algorithm: key.algorithm.map(|name| format!("{name}{CERTIFICATE}")), comment, ..key });
+    }
     let identities = match ask_agent(server).await {
         Ok(identities) => identities,
         Err(notice) => {
@@ -96,7 +102,8 @@ pub(in crate::ssh) async fn offered(server: &Server, files: KeyFiles) -> (Vec<Of
 /// The keys of the agent that a login would offer, each by a name of its own. None where the agent cannot be asked.
 pub(in crate::ssh) async fn of_agent(server: &Server) -> BTreeSet<String> {
     let read = server.clone();
-    let files = tokio::task::spawn_blocking(move || KeyFiles::read(&read)).await.unwrap_or(KeyFiles(Vec::new()));
+    let files =
+        tokio::task::spawn_blocking(move || KeyFiles::read(&read)).await.unwrap_or(KeyFiles(Vec::new(), Vec::new()));
     let (keys, _) = offered(server, files).await;
     let keys = keys.into_iter().filter(|key| matches!(key.holder, KeyHolder::Agent(_)));
     let name = |key: OfferedKey| {

@@ -71,6 +71,16 @@ pub(in crate::ssh) struct Login {
     pub(in crate::ssh) min_rsa_bits: u32,
 }
 
+impl Login {
+    /// Whether a key may sign in this way; `suffix` is that of a certificate, or empty.
+    pub(in crate::ssh) fn allows(&self, algorithm: &str, suffix: &str) -> bool {
+        // Kinds with a name of OpenSSH's own have their suffix before the @.
+        let plain = algorithm.strip_suffix("@openssh.com").unwrap_or(algorithm);
+        let name = if suffix.is_empty() { algorithm.to_owned() } else { format!("{plain}{suffix}") };
+        self.key_algorithms.contains(&name.as_str())
+    }
+}
+
 /// Where its key may be known, and what is done with one that is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::ssh) struct Known {

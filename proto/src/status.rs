@@ -286,6 +286,8 @@ pub struct Algorithms {
     pub cipher: String,
     /// Integrity; empty where the cipher brings its own.
     pub mac: String,
+    /// What of it is weaker than it could be, each as one line: «curve25519-sha256 is not post-quantum».
+    pub weak: Vec<String>,
 }
 
 /// The daemon itself.

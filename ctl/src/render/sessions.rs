@@ -74,14 +74,18 @@ fn line(link: &LinkStatus, look: &Look) -> String {
     )
 }
 
-/// The server's version and the algorithms.
+/// The server's version and the algorithms, and what of them is weak.
 fn agreed(session: &SessionStatus) -> String {
     let mut parts: Vec<&str> = session.server_version.as_deref().into_iter().collect();
     if let Some(algorithms) = &session.algorithms {
         let names = [&algorithms.kex, &algorithms.host_key, &algorithms.cipher, &algorithms.mac];
         parts.extend(names.into_iter().map(String::as_str).filter(|name| !name.is_empty()));
     }
-    parts.join(", ")
+    let agreed = parts.join(", ");
+    match session.algorithms.as_ref().map(|algorithms| algorithms.weak.join(", ")).filter(|weak| !weak.is_empty()) {
+        Some(weak) => format!("{agreed} (weak: {weak})"),
+        None => agreed,
+    }
 }
 
 fn state(state: SessionState, look: &Look) -> String {
@@ -121,6 +125,7 @@ mod tests {
             host_key: "ssh-ed25519".to_owned(),
             cipher: "chacha20-poly1305@openssh.com".to_owned(),
             mac: String::new(),
+            weak: vec!["curve25519-sha256 is not post-quantum".to_owned()],
         };
         let up = SessionStatus { algorithms: Some(algorithms), ..sample::session() };
         let down = SessionStatus {
@@ -140,7 +145,7 @@ mod tests {
         let expected = "\
 DESTINATION  STATE        PEER         USER  SINCE  ROUND TRIP  CHANNELS     SENT  RECEIVED
 prod         ● active     10.0.0.1:22  me     3m4s     12.3 ms         2  2.0 KiB   5.0 MiB
-  SSH-2.0-OpenSSH_9.2, curve25519-sha256, ssh-ed25519, chacha20-poly1305@openssh.com
+  SSH-2.0-OpenSSH_9.2, curve25519-sha256, ssh-ed25519, chacha20-poly1305@openssh.com (weak: curve25519-sha256 is not post-quantum)
 test         ◌ suspended  -            -      3m4s           -         2  2.0 KiB   5.0 MiB
   no route to test [tcp: unreachable]; retry 2 in 2 s
 ";

@@ -9,10 +9,10 @@ use russh::client::{ChannelOpenHandle, DisconnectReason, Msg, Session as Russh};
 use russh::keys::PublicKeyOrCertificate;
 use russh::{Channel, ChannelId, ChannelOpenFailure, Names};
 
-use super::failure;
 use super::host_key::Judge;
 use super::remote::{Arrival, Place};
 use super::session::{Learned, Session};
+use super::{algorithms, failure};
 
 /// Gets russh's callbacks. They run inside the session's only task, so none of them waits for anything.
 pub(super) struct Handler {
@@ -73,6 +73,7 @@ impl russh::client::Handler for Handler {
                 host_key: names.key.to_string(),
                 cipher: cipher.to_owned(),
                 mac: if brings_its_own { String::new() } else { mac.to_owned() },
+                weak: algorithms::weaknesses(kex, if brings_its_own { "" } else { mac }),
             },
         });
         Ok(())

@@ -184,3 +184,20 @@ fn kind_name(kind: &russh::AlgorithmKind) -> &'static str {
 fn short(text: &str) -> String {
     text.chars().take(80).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::config::offered_by_default;
+
+    #[test]
+    fn every_name_that_is_offered_is_one_that_the_library_knows() {
+        let offered = offered_by_default();
+
+        assert!(offered.kexes.iter().all(|name| kex::Name::try_from(*name).is_ok()), "{offered:?}");
+        assert!(offered.ciphers.iter().all(|name| cipher::Name::try_from(*name).is_ok()), "{offered:?}");
+        assert!(offered.macs.iter().all(|name| mac::Name::try_from(*name).is_ok()), "{offered:?}");
+        let all = [offered.kexes, offered.ciphers, offered.macs].concat();
+        assert!(!all.iter().any(|name| name.contains("sha1") || name.contains("cbc")), "{all:?}");
+    }
+}

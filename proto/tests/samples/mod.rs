@@ -143,6 +143,7 @@ fn session() -> SessionStatus {
             host_key: "ssh-ed25519".to_owned(),
             cipher: "aes256-gcm@openssh.com".to_owned(),
             mac: String::new(),
+            weak: vec!["curve25519-sha256 is not post-quantum".to_owned()],
         }),
         round_trip_ms: Some(1.5),
         channels: 2,

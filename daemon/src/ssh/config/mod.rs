@@ -92,6 +92,19 @@ fn way(said: &reading::Said, settings: &Settings, depth: usize) -> Result<Way, R
     Ok(Way::Jump(Box::new(hop)))
 }
 
+/// What is offered where the configuration says nothing.
+#[cfg(test)]
+pub(super) fn offered_by_default() -> Offered {
+    let names = |family| algorithms::ours(family).to_vec();
+    Offered {
+        kexes: names(directive::Family::Kex),
+        ciphers: names(directive::Family::Cipher),
+        macs: names(directive::Family::Mac),
+        host_keys: key_algorithms(),
+        known_keys_first: true,
+    }
+}
+
 /// Kinds of keys where the configuration says nothing.
 #[cfg(test)]
 pub(super) fn key_algorithms() -> Vec<&'static str> {

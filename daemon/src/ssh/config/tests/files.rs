@@ -134,3 +134,68 @@ fn what_other_users_may_write_is_not_believed() {
         )
     );
 }
+
+#[test]
+fn what_no_line_may_hold_is_named_with_its_line() {
+    let world = World::new();
+    let file = world.at(".ssh/config");
+    let long = "x".repeat(1024 * 1024);
+
+    let nul = world.mistake("# one\nUser a\0b\n");
+    assert_eq!(nul, format!("{}:2: the line contains a NUL byte", text(&file)));
+    for line in [format!("User {long}"), format!("Host {long}"), format!("# {long}"), format!("NoSuchThing {long}")] {
+        let message = world.mistake(&format!("# one\n\n{line}\n"));
+        assert!(message.starts_with(&format!("{}:3: the line has 1024 KiB", text(&file))), "{message}");
+    }
+    world.write(".ssh/config", "");
+    std::fs::write(&file, b"User \xff\xfe\nPort 7\n").unwrap();
+    assert_eq!(world.resolve("web").unwrap().port, 7, "another encoding is no mistake");
+}
+
+#[test]
+fn a_missing_file_does_no_harm_and_is_named() {
+    let world = World::new();
+
+    let server = world.server("Port 7\nInclude missing ~/gone no*thing\n", "web");
+
+    assert_eq!(server.port, 7);
+    let place = format!("{}:2: Include names ", text(&world.at(".ssh/config")));
+    let [first, second] = server.notices.as_slice() else { panic!("{:?}", server.notices) };
+    assert!(first.starts_with(&place) && first.ends_with(".ssh/missing, which does not exist"), "{first}");
+    assert!(second.starts_with(&place) && second.ends_with("gone, which does not exist"), "{second}");
+}
+
+#[test]
+fn a_command_in_a_match_runs_only_where_it_is_allowed() {
+    let world = World::new();
+    let config = "Host other\nMatch host web exec \"test %h = web\"\nPort 7\nMatch exec false\nPort 8\n";
+
+    let message = world.mistake(config);
+    assert!(
+        message.starts_with(&format!("{}:2: Match exec is refused: ", text(&world.at(".ssh/config")))),
+        "{message}"
+    );
+
+    let mut settings = world.settings();
+    settings.ssh_options.may_run_match_exec = true;
+    let resolve = |host: &str| crate::ssh::config::resolve(&host.parse().unwrap(), &settings).1.unwrap().port;
+    assert_eq!((resolve("web"), resolve("db")), (7, 22));
+}
+
+#[test]
+fn what_alknets_own_configuration_says_comes_first() {
+    let world = World::new();
+    world.write(".ssh/config", "Port 1\nUser you\nServerAliveInterval 60\n");
+    let mut settings = world.settings();
+    settings.ssh_options.lines = vec!["Port 9".to_owned(), "ServerAliveInterval 3".to_owned()];
+    let resolve = |host: &str| crate::ssh::config::resolve(&host.parse().unwrap(), &settings).1.unwrap();
+
+    let server = resolve("web");
+
+    assert_eq!((server.port, server.user.as_str()), (9, "you"));
+    assert_eq!(server.keepalive.interval.as_secs(), 3);
+    assert_eq!(resolve("web:5").port, 5, "the destination comes before all");
+    settings.ssh_options.lines = vec!["Prot 9".to_owned()];
+    let wrong = crate::ssh::config::resolve(&"web".parse().unwrap(), &settings).1.unwrap_err();
+    assert_eq!(wrong.message, "alknet's configuration, option `Prot 9`: `prot` is no directive of ssh");
+}

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use alknet_tests::load::assert_echo;
+use alknet_tests::socks::{self, Wanted};
 use alknet_tests::wait::wait_until;
 use alknet_tests::{Sshd, World, keys, targets};
 use serde_json::Value;
@@ -232,4 +233,24 @@ fn no_checking_stores_a_first_key_and_never_believes_a_changed_one() {
     let forward = world.wait_status("web", "error");
     assert_eq!(forward["reason"]["code"], "host_key_changed");
     assert_eq!(std::fs::read_to_string(world.ssh_file("known_hosts")).unwrap(), known);
+}
+
+#[test]
+fn a_remote_socks_forward_reaches_only_what_the_configuration_permits() {
+    let world = World::new();
+    let _sshd = Sshd::start_with(&world, "prod", "");
+    let (allowed, other) = (targets::echo(), targets::echo());
+    world.append_ssh_config(&format!("Host prod\n  PermitRemoteOpen 127.0.0.1:{}\n", allowed.port()));
+    world.start();
+    world.add_active("back", &["-R", "0", "prod"]);
+    let port = world.port("back");
+
+    let ask = |target: u16| {
+        let mut stream = alknet_tests::load::connect(port);
+        socks::connect(&mut stream, &Wanted::Ip([127, 0, 0, 1].into()), target).unwrap()
+    };
+
+    assert!(ask(allowed.port()).is_ok());
+    assert!(ask(other.port()).is_err());
+    assert_eq!(other.connections(), 0);
 }

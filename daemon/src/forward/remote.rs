@@ -150,6 +150,7 @@ async fn reach(incoming: Incoming, claim: Claim, target: &Target) -> Result<Reac
 
 /// Takes the connection, asks the SOCKS client behind it what it wants, and connects to that.
 async fn reach_asked(incoming: Incoming, claim: Claim) -> Result<Reached, End> {
+    let opens = incoming.opens();
     let channel = incoming.accept().await.map_err(|_| End::CutShort)?;
     channel.hold(claim);
     let (mut reader, mut writer) = channel.split();
@@ -157,7 +158,11 @@ async fn reach_asked(incoming: Incoming, claim: Claim) -> Result<Reached, End> {
         Ok(asked) => asked?,
         Err(_) => return Err(End::NotUnderstood("its handshake takes too long")),
     };
-    match LocalStream::connect(&request.target).await {
+    let connected = match opens.check(&request.target) {
+        Ok(()) => LocalStream::connect(&request.target).await,
+        Err(reason) => Err(reason),
+    };
+    match connected {
         Ok(local) => {
             local.send_at_once();
             say(&mut writer, request.granted()).await?;

@@ -10,7 +10,7 @@ pub(super) fn place(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
-fn target_name(target: &Target) -> String {
+pub(super) fn target_name(target: &Target) -> String {
     match target {
         Target::Tcp(host, port) => place(host, *port),
         Target::Unix(path) => path.clone(),

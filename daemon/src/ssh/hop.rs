@@ -82,6 +82,11 @@ impl Hop {
         Err(on_the_way(&self.name, reason))
     }
 
+    /// Its session.
+    pub(super) fn session(&self) -> &Session {
+        &self.session
+    }
+
     /// Waits until its session is over.
     pub(super) async fn ended(&self) {
         self.session.over.cancelled().await;

@@ -83,6 +83,7 @@ pub(super) async fn reach(
 ) -> Result<Reached, Reason> {
     notices::say(&server.name, &server.notices);
     session.keep_alive(server.keepalive);
+    session.permit(server.opens.clone());
     let question = Question::of(server, accept_new);
     let judge = unblocked(move || Judge::read(question)).await?;
     let (stream, address, carrier) = carry(server, session, door, cut).await?;
@@ -103,11 +104,16 @@ async fn carry(
         Way::Direct => {
             door.knock(&server.host, server.port).await;
             let (stream, address) = transport::connect(server).await?;
-            session.connected(&stream, address);
+            let how = &server.connecting;
+            if how.bind_address.is_none() && how.bind_interface.is_none() {
+                // One that was chosen is kept, whatever the system would choose.
+                session.connected(&stream, address);
+            }
             Ok((Box::new(Prompt(stream)), address.to_string(), Carrier::Connection))
         }
         Way::Jump(next) => {
             let hop = Hop::reach(next, door, cut).await?;
+            session.carried_by(hop.session());
             door.knock(&server.host, server.port).await;
             let stream = hop.open(&server.host, server.port).await?;
             Ok((Box::new(stream), place(&server.host, server.port), Carrier::Jump(Box::new(hop))))

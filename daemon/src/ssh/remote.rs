@@ -13,6 +13,7 @@ use tokio::sync::{Notify, mpsc};
 use super::channel::Channel;
 use super::link::Link;
 use super::load::Claim;
+use super::opens::Opens;
 use super::session::locked;
 
 /// Connections that wait for `next`. A full queue refuses with «resource shortage», so that a listener that
@@ -285,6 +286,11 @@ impl Incoming {
     /// Who connected, as the server says.
     pub fn originator(&self) -> (String, u16) {
         self.arrival.originator.clone()
+    }
+
+    /// What may be asked for by whoever is behind it.
+    pub fn opens(&self) -> Opens {
+        self.link.session.opens()
     }
 
     /// Takes the connection.

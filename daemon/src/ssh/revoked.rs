@@ -60,3 +60,35 @@ impl RevokedKeys {
         self.keys.iter().find(|(_, revoked)| is_meant(revoked)).map(|(spot, _)| spot)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ssh::tests::keygen::{line_of, make_key, public};
+
+    #[test]
+    fn a_key_of_the_file_is_found_with_its_line_and_another_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bad, good) = (make_key(folder.path(), "bad", "ed25519"), make_key(folder.path(), "good", "ed25519"));
+        let file = folder.path().join("revoked");
+        std::fs::write(&file, format!("# stolen\n\n{}\n", line_of(&bad))).unwrap();
+
+        let revoked = RevokedKeys::read(&file).unwrap();
+
+        assert_eq!(revoked.spot_of(&public(&bad), None).map(|spot| spot.line), Some(3));
+        assert_eq!(revoked.spot_of(&public(&good), None), None);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_understood_revokes_everything() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("revoked");
+        let why = || RevokedKeys::read(&file).unwrap_err().message;
+
+        assert!(why().ends_with("there is no such file"), "{}", why());
+        std::fs::write(&file, "no key\n").unwrap();
+        assert!(why().ends_with("line 1 is no key"), "{}", why());
+        std::fs::write(&file, b"SSHKRL\n\0and more").unwrap();
+        assert!(why().ends_with("it is a binary list, which is not understood"), "{}", why());
+    }
+}

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::load::Load;
 use super::opening::Openings;
+use super::opens::Opens;
 use super::remote::RemoteListeners;
 
 /// Enough to see why a server closes; servers may send any number of banners.
@@ -54,6 +55,8 @@ pub(super) struct Session {
     local: OnceLock<SocketAddr>,
     /// The server's address in it.
     remote: OnceLock<SocketAddr>,
+    /// What a remote SOCKS forward may reach.
+    opens: OnceLock<Opens>,
 }
 
 /// How a session finds out that its server is gone.
@@ -120,6 +123,28 @@ impl Session {
     pub(super) fn keep_alive(&self, keepalive: Keepalive) {
         // It is said once, before the handshake.
         let _ = self.keepalive.set(keepalive);
+    }
+
+    /// This session goes over another one: it has that one's addresses, and needs a person where that one did.
+    pub(super) fn carried_by(&self, other: &Session) {
+        for (own, others) in [(&self.local, &other.local), (&self.remote, &other.remote)] {
+            if let Some(address) = others.get() {
+                // It is said once, before the handshake.
+                let _ = own.set(*address);
+            }
+        }
+        self.needed_person.fetch_or(other.needed_person.load(Relaxed), Relaxed);
+    }
+
+    /// Says what a remote SOCKS forward may reach. What was said first stays.
+    pub(super) fn permit(&self, opens: Opens) {
+        // It is said once, before the handshake.
+        let _ = self.opens.set(opens);
+    }
+
+    /// What a remote SOCKS forward may reach.
+    pub(super) fn opens(&self) -> Opens {
+        self.opens.get().cloned().unwrap_or_default()
     }
 
     /// How this session finds out that its server is gone; never, as long as nobody said how.

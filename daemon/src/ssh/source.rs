@@ -57,3 +57,41 @@ fn unusable(what: &str, error: &io::Error) -> Reason {
     Reason::new(Stage::Tcp, Code::AddressNotAvailable, format!("{what} cannot be used: {}", io_words(error)))
         .with_hint("it has to be an address of this machine")
 }
+
+#[cfg(target_os = "linux")]
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn seen_from(how: &Connecting) -> io::Result<IpAddr> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let source = Source::of(how).await.unwrap();
+        let (connected, accepted) = tokio::join!(source.connect(listener.local_addr().unwrap()), async {
+            listener.accept().await.unwrap().1.ip()
+        });
+        connected.map(|_| accepted)
+    }
+
+    #[tokio::test]
+    async fn a_connection_comes_from_the_address_and_the_interface_that_are_named() {
+        let from = Connecting { bind_address: Some("127.0.0.2".to_owned()), ..Connecting::default() };
+        let over = Connecting { bind_interface: Some("lo".to_owned()), ..Connecting::default() };
+
+        assert_eq!(seen_from(&from).await.unwrap(), IpAddr::from([127, 0, 0, 2]));
+        assert_eq!(seen_from(&Connecting::default()).await.unwrap(), IpAddr::from([127, 0, 0, 1]));
+        // Whoever may not bind to an interface is refused, and nothing is connected without it.
+        if nix::unistd::geteuid().is_root() {
+            assert_eq!(seen_from(&over).await.unwrap(), IpAddr::from([127, 0, 0, 1]));
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_none_is_named() {
+        let how = Connecting { bind_address: Some("no-such-host.invalid".to_owned()), ..Connecting::default() };
+
+        let reason = Source::of(&how).await.unwrap_err();
+
+        assert_eq!(reason.code, Code::AddressNotAvailable, "{reason}");
+        assert!(reason.message.starts_with("BindAddress no-such-host.invalid cannot be used: "), "{reason}");
+    }
+}

@@ -179,7 +179,9 @@ impl Login<'_> {
         }
         let hash = if public.algorithm().is_rsa() { self.rsa_hash(CERTIFICATE).await } else { None };
         let (user, certificate) = (self.server.user.clone(), file.certificate.clone());
+        let asked = Instant::now();
         let result = self.handle.authenticate_certificate_with(user, certificate, hash, &mut signer).await;
+        self.note_person(&public, asked);
         self.answered(result.map_err(|NotSigned(why)| why), name)
     }
 
@@ -257,11 +259,15 @@ impl Login<'_> {
                 self.handle.authenticate_certificate_with(user, certificate, hash, agent).await
             }
         };
-        // A key that has to be touched, or whose use somebody has to confirm.
-        if public.algorithm().to_string().starts_with("sk-") || PERSON_AFTER <= asked.elapsed() {
+        self.note_person(&public, asked);
+        self.answered(result.map_err(|error| error.to_string()), name)
+    }
+
+    /// A key that has to be touched, or whose use somebody has to confirm.
+    fn note_person(&self, key: &PublicKey, asked: Instant) {
+        if key.algorithm().to_string().starts_with("sk-") || PERSON_AFTER <= asked.elapsed() {
             self.session.needed_person.store(true, Relaxed);
         }
-        self.answered(result.map_err(|error| error.to_string()), name)
     }
 
     /// What the server answered to the credential `name`.

@@ -29,6 +29,8 @@ use alknet_proto::{Code, Destination, Reason, Stage};
 pub(super) use explain::explain;
 pub(super) use server::{AddressFamily, Connecting, Known, Offered, Server, Way};
 
+pub(super) use syntax::port;
+
 use super::settings::Settings;
 
 const SSH_PORT: u16 = 22;

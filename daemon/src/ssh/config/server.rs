@@ -12,6 +12,7 @@ use super::reading::Said;
 use super::spot::invalid;
 use super::token::Tokens;
 use super::{SSH_PORT, jump};
+use crate::ssh::opens::Opens;
 use crate::ssh::session::Keepalive;
 use crate::ssh::settings::Settings;
 
@@ -46,6 +47,8 @@ pub(in crate::ssh) struct Server {
     pub(in crate::ssh) connecting: Connecting,
     pub(in crate::ssh) offered: Offered,
     pub(in crate::ssh) keepalive: Keepalive,
+    /// What a remote SOCKS forward may reach.
+    pub(in crate::ssh) opens: Opens,
     /// What a person should know, though it prevents nothing.
     pub(in crate::ssh) notices: Vec<String>,
 }
@@ -199,6 +202,10 @@ pub(super) fn server(said: &Said, settings: &Settings, way: Way) -> Result<Serve
         keepalive: Keepalive {
             interval: interval.map_or(settings.keepalive_interval, |secs| Duration::from_secs(secs.into())),
             count: count.unwrap_or(settings.keepalive_count),
+        },
+        opens: match found.all("PermitRemoteOpen") {
+            [] => Opens::default(),
+            values => Opens::parse(values.iter().map(|value| value.text.as_str())),
         },
         notices,
         name: said.alias.clone(),

@@ -133,7 +133,7 @@ fn number(name: &str, text: &str) -> Result<u32, String> {
 }
 
 /// A port, by its number or by the name that the system has for it.
-pub(super) fn port(text: &str) -> Option<u16> {
+pub(in crate::ssh) fn port(text: &str) -> Option<u16> {
     if let Ok(port) = text.parse::<u16>() {
         return (port != 0).then_some(port);
     }

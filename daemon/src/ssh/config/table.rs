@@ -198,13 +198,7 @@ pub(super) const DIRECTIVES: &[Directive] = &[
     ignored("ObscureKeystrokeTiming", Words, None, "nothing is typed in a forward"),
     honoured("PasswordAuthentication", Flag, Some("yes"), ""),
     ignored("PermitLocalCommand", Flag, Some("no"), "no command is run on this machine"),
-    row(
-        "PermitRemoteOpen",
-        &[],
-        Opens,
-        Some("any"),
-        Verdict::Refused { unless: "any", why: "which targets a remote SOCKS forward may reach cannot be limited yet" },
-    ),
+    honoured("PermitRemoteOpen", Opens, Some("any"), ""),
     row(
         "PKCS11Provider",
         &["smartcarddevice"],

@@ -114,7 +114,6 @@ fn a_line_that_would_be_less_safe_without_effect_is_refused_where_it_applies() {
     for (directive, line) in [
         ("KnownHostsCommand", "KnownHostsCommand /bin/keys %h"),
         ("ProxyUseFdpass", "ProxyUseFdpass yes"),
-        ("PermitRemoteOpen", "PermitRemoteOpen db:5432"),
         ("CanonicalizePermittedCNAMEs", "CanonicalizePermittedCNAMEs *:*"),
         ("RefuseConnection", "RefuseConnection \"not from here\""),
     ] {
@@ -220,4 +219,43 @@ fn a_word_that_is_no_directive_is_a_mistake_unless_it_is_to_be_ignored() {
 
     let config = "IgnoreUnknown NoSuch*,Other\nNoSuchThing yes\nother 1\nUseKeychain yes\nProtocol 2,1\nPort 23\n";
     assert_eq!(world.server(config, "web").port, 23);
+}
+
+#[test]
+fn only_an_explicit_zero_switches_the_keepalive_off() {
+    let world = World::new();
+    let keepalive = |config: &str| {
+        let keepalive = world.server(config, "web").keepalive;
+        (keepalive.interval.as_secs(), keepalive.count, keepalive.silence().map(|silence| silence.as_secs()))
+    };
+
+    assert_eq!(keepalive(""), (15, 3, Some(60)));
+    assert_eq!(keepalive("ServerAliveInterval none\n"), (15, 3, Some(60)));
+    assert_eq!(keepalive("ServerAliveInterval 5\nServerAliveCountMax 2\n"), (5, 2, Some(15)));
+    assert_eq!(keepalive("ServerAliveInterval 0\n"), (0, 3, None));
+}
+
+#[test]
+fn algorithms_are_chosen_from_those_that_are_had_here() {
+    let world = World::new();
+    let ciphers = |value: &str| world.server(&format!("Ciphers {value}\n"), "web").offered.ciphers.join(" ");
+
+    assert_eq!(ciphers("aes256-ctr,3des-cbc,aes128-ctr"), "aes256-ctr aes128-ctr");
+    assert!(ciphers("^aes256-ctr").starts_with("aes256-ctr ") && ciphers("^aes256-ctr").contains("chacha20"));
+    assert!(!ciphers("-aes*").contains("aes") && !ciphers("+3des-cbc").contains("3des"));
+    let message = world.mistake("Ciphers 3des-cbc,aes256-cbc\n");
+    assert!(message.contains("leaves nothing that is offered"), "{message}");
+    let message = world.mistake("KexAlgorithms diffie-hellman-group14-sha1\n");
+    assert!(message.contains("leaves nothing that is offered"), "{message}");
+}
+
+#[test]
+fn the_ways_to_log_in_are_those_that_are_preferred_and_allowed() {
+    let world = World::new();
+    let methods = |config: &str| world.server(config, "web").login.methods.join(" ");
+
+    assert_eq!(methods(""), "publickey keyboard-interactive password");
+    assert_eq!(methods("PreferredAuthentications password,gssapi-with-mic,publickey\n"), "password publickey");
+    assert_eq!(methods("PasswordAuthentication no\nKbdInteractiveAuthentication no\n"), "publickey");
+    assert_eq!(methods("PubkeyAuthentication no\n"), "keyboard-interactive password");
 }

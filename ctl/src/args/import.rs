@@ -42,13 +42,13 @@ pub(super) fn spelled_out(args: &[OsString]) -> Vec<OsString> {
         if word == "--" {
             break;
         }
-        let before = words[place - 1];
-        if begins_a_command(word, place + 1 == words.len()) {
+        let is_value = takes_value(words[place - 1]);
+        if !is_value && begins_a_command(word, place + 1 == words.len()) {
             spelled.push("--".into());
             break;
         }
-        if before != "--unit" && !word.starts_with('-') && (word.ends_with(".service") || word.starts_with(['/', '.']))
-        {
+        let is_unit = word.ends_with(".service") || word.starts_with(['/', '.']);
+        if !is_value && is_unit {
             spelled.push("--unit".into());
         }
         spelled.push(args[place].clone());
@@ -60,9 +60,13 @@ pub(super) fn spelled_out(args: &[OsString]) -> Vec<OsString> {
 
 /// Behind the options that every verb takes.
 fn place_of_verb(words: &[&str]) -> Option<usize> {
-    let takes_value = |word: &str| ["--socket", "--color", "--timeout"].contains(&word);
     let mut places = (1..words.len()).filter(|place| !takes_value(words[place - 1]));
     places.find(|place| !words[*place].starts_with('-'))
+}
+
+/// Whether the next word belongs to this one.
+fn takes_value(word: &str) -> bool {
+    ["--socket", "--color", "--timeout", "--unit"].contains(&word)
 }
 
 /// `ssh` alone may be the name of a Host.
@@ -91,6 +95,7 @@ mod tests {
             ("alknetctl import -- autossh -N ssh prod", "alknetctl import -- autossh -N ssh prod"),
             ("alknetctl import ./a.service --apply", "alknetctl import --unit ./a.service --apply"),
             ("alknetctl import --unit ssh.service", "alknetctl import --unit ssh.service"),
+            ("alknetctl import --socket /tmp/s prod", "alknetctl import --socket /tmp/s prod"),
             ("alknetctl --socket import add ssh x", "alknetctl --socket import add ssh x"),
             ("alknetctl add prod -D 1", "alknetctl add prod -D 1"),
             ("alknetctl", "alknetctl"),

@@ -28,7 +28,7 @@ fn bind_name(bind: &Bind) -> String {
 pub(super) fn target_timed_out(target: &Target) -> Reason {
     let seconds = super::link::OPEN_TIMEOUT.as_secs();
     let message = format!("the server did not connect to {} within {seconds} s", target_name(target));
-    Reason::new(Stage::Target, Code::TimedOut, message)
+    Reason::new(Stage::Target, Code::TimedOut, message).with_hint("see whether it runs, as seen from the server")
 }
 
 /// The server answered that it does not open a channel; `said` is in the server's words, or empty.
@@ -54,18 +54,22 @@ pub(super) fn target_refused(target: &Target, why: &ChannelOpenFailure, said: &s
             };
             let why = said("connection refused, or no such host");
             Reason::new(Stage::Target, code, format!("the server could not connect to {name}: {why}"))
+                .with_hint("see whether it runs, as seen from the server")
         }
         ChannelOpenFailure::UnknownChannelType => {
             let message = format!("the server cannot forward to {name}: it does not know this kind of forward");
             Reason::new(Stage::Target, Code::PermissionDenied, message)
+                .with_hint("its SSH server is too old, or is no OpenSSH: forward to a port instead")
         }
         ChannelOpenFailure::ResourceShortage => {
             let why = said("it has no room for another connection");
             Reason::new(Stage::Target, Code::ServerBusy, format!("the server did not connect to {name}: {why}"))
+                .with_hint("it carries as many connections as it can; some have to end first")
         }
         ChannelOpenFailure::Other { reason, .. } => {
             let why = said(reason);
             Reason::new(Stage::Target, Code::ConnectionRefused, format!("the server did not connect to {name}: {why}"))
+                .with_hint("see whether it runs, as seen from the server")
         }
     }
 }
@@ -73,7 +77,7 @@ pub(super) fn target_refused(target: &Target, why: &ChannelOpenFailure, said: &s
 pub(super) fn listen_timed_out(bind: &Bind) -> Reason {
     let seconds = super::link::FORWARD_TIMEOUT.as_secs();
     let message = format!("the server did not answer within {seconds} s whether it listens at {}", bind_name(bind));
-    Reason::new(Stage::Forward, Code::TimedOut, message)
+    Reason::new(Stage::Forward, Code::TimedOut, message).with_hint("the server is overloaded or hangs")
 }
 
 pub(super) fn remote_port_in_use(bind: &Bind) -> Reason {
@@ -161,6 +165,8 @@ pub(super) fn disconnected_by_server(code: &russh::Disconnect, said: &str) -> Re
     };
     match code {
         _ if busy => server_busy(&message),
+        _ if said.contains(TOO_MANY_KEYS) => Reason::new(Stage::Auth, Code::AuthRefused, message)
+            .with_hint("name the right key with IdentityFile and IdentitiesOnly in ~/.ssh/config"),
         _ if is_closed_account(said) => account_unavailable("the server", said),
         // RFC 4253: the login is over, and another try would be the same.
         D::HostNotAllowedToConnect => Reason::new(Stage::Auth, Code::AuthRefused, message).with_hint(
@@ -173,6 +179,9 @@ pub(super) fn disconnected_by_server(code: &russh::Disconnect, said: &str) -> Re
             .with_hint("it was shut down, or somebody ended the session there; it is connected to again"),
     }
 }
+
+/// How sshd says that it wants to see no further key.
+pub(super) const TOO_MANY_KEYS: &str = "Too many authentication failures";
 
 /// Whether these are the words of a server that knows the login and takes nobody, or not this account, for a time.
 pub(super) fn is_closed_account(said: &str) -> bool {

@@ -96,7 +96,7 @@ fn config(judge: &Judge, offered: &Offered) -> Config {
     }
 }
 
-fn timed_out(server: &str, greeting: &Greeting) -> Reason {
+pub(super) fn timed_out(server: &str, greeting: &Greeting) -> Reason {
     let seconds = HANDSHAKE_TIMEOUT.as_secs();
     let message = if greeting.text().contains("SSH-") {
         format!("{server} did not finish the key exchange within {seconds} s")
@@ -107,7 +107,7 @@ fn timed_out(server: &str, greeting: &Greeting) -> Reason {
         .with_hint("the server is overloaded or hangs, or something else listens on this port")
 }
 
-fn why(server: &str, error: &Error, greeting: &Greeting, session: &Session) -> Reason {
+pub(super) fn why(server: &str, error: &Error, greeting: &Greeting, session: &Session) -> Reason {
     let said = greeting.text();
     let first_line = said.lines().next().unwrap_or("").trim();
     if failure::is_busy(&said) {

@@ -169,12 +169,12 @@ fn prepare(stream: &TcpStream, silence: Option<Duration>, without_tcp_keepalive:
     let _ = silence;
 }
 
-fn silent(server: &str, how_long: &str) -> Reason {
+pub(super) fn silent(server: &str, how_long: &str) -> Reason {
     Reason::new(Stage::Tcp, Code::TimedOut, format!("{server} did not answer {how_long}"))
         .with_hint("it is down, or a firewall or a ban drops what is sent to it")
 }
 
-fn not_connected(server: &str, error: &io::Error) -> Reason {
+pub(super) fn not_connected(server: &str, error: &io::Error) -> Reason {
     use io::ErrorKind as K;
     match error.kind() {
         K::ConnectionRefused => {

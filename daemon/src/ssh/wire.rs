@@ -27,6 +27,12 @@ pub(super) struct Wire<S> {
 pub(super) struct Greeting(Arc<Mutex<Vec<u8>>>);
 
 impl Greeting {
+    /// A server that said this.
+    #[cfg(test)]
+    pub(super) fn of(text: &str) -> Self {
+        Greeting(Arc::new(Mutex::new(text.as_bytes().to_vec())))
+    }
+
     /// What came so far, as text.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&locked(&self.0)).into_owned()

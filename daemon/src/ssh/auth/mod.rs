@@ -18,7 +18,7 @@ use russh::keys::{HashAlg, PrivateKeyWithHashAlg, PublicKey};
 use russh::{MethodKind, MethodSet};
 
 use super::config::Server;
-use super::failure::{account_unavailable, is_closed_account, place};
+use super::failure::{TOO_MANY_KEYS, account_unavailable, is_closed_account, place};
 use super::handler::Handler;
 use super::host_key::name_of_key;
 use super::session::Session;
@@ -317,7 +317,7 @@ impl Login<'_> {
             let message = format!("{} closed the connection during the login", self.who());
             return Reason::new(Stage::Auth, Code::ConnectionLost, message).with_hint("what sshd logs there says more");
         };
-        if end.message.contains("Too many authentication failures") {
+        if end.message.contains(TOO_MANY_KEYS) {
             let mut refused = self.refused();
             refused.message.push_str(" (the server allows no more tries)");
             refused.hint = Some("name the right key with IdentityFile and IdentitiesOnly in ~/.ssh/config".to_owned());

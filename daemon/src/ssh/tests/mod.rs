@@ -9,5 +9,6 @@ mod first_keys;
 mod host_keys;
 pub(super) mod keygen;
 mod known_hosts;
+mod outcomes;
 mod server;
 mod world;

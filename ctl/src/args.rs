@@ -162,6 +162,11 @@ pub(crate) enum Command {
         #[arg(value_name = "DESTINATION")]
         destination: Destination,
     },
+    /// Let the daemon read its configuration again
+    ///
+    /// Prints the settings that are others now. A file that cannot be used changes nothing, and the
+    /// error names file and line.
+    Reload,
     /// Ask the daemon whether it is there
     Ping,
     /// Print the versions of this program and of the daemon

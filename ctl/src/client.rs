@@ -210,6 +210,14 @@ impl Client {
         }
     }
 
+    /// Lets the daemon read its configuration again: what changed, and what a person should know about it.
+    pub(crate) async fn reload(&self) -> Result<(Vec<String>, Vec<String>), Fault> {
+        match self.call(Operation::Reload).await? {
+            Output::Reloaded { changed, notices } => Ok((changed, notices)),
+            other => Err(unexpected("daemon/reload", &other)),
+        }
+    }
+
     /// Does something to sessions, and says to which.
     pub(crate) async fn change_sessions(&self, operation: Operation) -> Result<Vec<Destination>, Fault> {
         let name = operation.name();
@@ -281,6 +289,7 @@ pub(crate) fn unexpected(name: &str, output: &Output) -> Fault {
         Output::Explanation(_) => "an explanation",
         Output::FoundForwards { .. } => "forwards of the ssh configuration",
         Output::History(_) => "a history",
+        Output::Reloaded { .. } => "what a new configuration changes",
     };
     Fault::new(Code::Internal, format!("the daemon answered {name} with {kind}"))
         .with_hint("`alknetctl version` says whether both programs are of one version")

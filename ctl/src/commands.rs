@@ -41,6 +41,7 @@ pub(crate) async fn run(command: Command, address: &Address, printer: &mut Print
         Command::ListSessions => sessions::list(address, printer).await,
         Command::Retry { destinations } => sessions::retry(destinations, address, printer).await,
         Command::Disconnect { destination } => sessions::disconnect(destination, address, printer).await,
+        Command::Reload => daemon::reload(address, printer).await,
         Command::Ping => daemon::ping(address, printer).await,
         Command::Version => daemon::version(address, printer).await,
         Command::Shutdown => daemon::shutdown(address, printer).await,

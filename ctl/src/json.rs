@@ -115,6 +115,15 @@ pub(crate) struct Pong {
     pub(crate) round_trip_ms: f64,
 }
 
+/// `reload`: what the configuration changes.
+#[derive(Serialize)]
+pub(crate) struct Reloaded<'a> {
+    /// The settings that are others now, by their names in the file.
+    pub(crate) changed: &'a [String],
+    /// What a person should know about them.
+    pub(crate) notices: &'a [String],
+}
+
 /// `shutdown`: it was done.
 #[derive(Serialize)]
 pub(crate) struct Done {

@@ -100,6 +100,36 @@ impl Config {
         Ok(())
     }
 
+    /// The names of the settings whose values are others there.
+    pub fn differences(&self, other: &Config) -> Vec<&'static str> {
+        // Taken apart, so that the compiler asks here when a setting is new.
+        let Config {
+            log_level,
+            log_format,
+            stop_grace_seconds,
+            keepalive_interval_seconds,
+            keepalive_count,
+            match_exec,
+            ssh_options,
+            max_sessions_per_destination,
+            renew_after_bytes,
+            renew_after_seconds,
+        } = self;
+        let compared = [
+            ("log_level", *log_level == other.log_level),
+            ("log_format", *log_format == other.log_format),
+            ("stop_grace_seconds", *stop_grace_seconds == other.stop_grace_seconds),
+            ("keepalive_interval_seconds", *keepalive_interval_seconds == other.keepalive_interval_seconds),
+            ("keepalive_count", *keepalive_count == other.keepalive_count),
+            ("match_exec", *match_exec == other.match_exec),
+            ("ssh_options", *ssh_options == other.ssh_options),
+            ("max_sessions_per_destination", *max_sessions_per_destination == other.max_sessions_per_destination),
+            ("renew_after_bytes", *renew_after_bytes == other.renew_after_bytes),
+            ("renew_after_seconds", *renew_after_seconds == other.renew_after_seconds),
+        ];
+        compared.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
+    }
+
     /// How long open connections may go on when the daemon stops.
     pub fn stop_grace(&self) -> Duration {
         Duration::from_secs(self.stop_grace_seconds.unwrap_or(5))

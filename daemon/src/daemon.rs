@@ -2,20 +2,24 @@
 
 use std::time::{Duration, Instant};
 
-use alknet_core::{Action, Event, Model, SavedRules};
+use alknet_core::{Action, Call, Event, Model, SavedRules};
 use alknet_proto::status::DaemonStatus;
-use alknet_proto::{Operation, Output};
+use alknet_proto::{Fault, Operation, Output};
 use tokio::sync::mpsc;
 
 use crate::config::Config;
 use crate::outages::Question;
 use crate::perform::Performer;
+use crate::reload::Reloader;
 use crate::{clock, descriptors};
 
 /// Events that wait for the loop. A full inbox slows down whoever tells, and nothing is lost.
 pub const INBOX: usize = 1024;
 /// How long servers have to hear a goodbye.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What a reload cannot change.
+const LOG_FORMAT_WAITS: &str = "a new log_format takes effect at the next start";
 
 /// What the loop is told beside events: by signals, not by tasks.
 #[derive(Debug)]
@@ -24,8 +28,13 @@ pub enum Order {
     Stop,
     /// Every suspended session tries at once.
     RetryAll,
-    /// Go on with this configuration.
-    Configure(Box<Config>),
+    /// The configuration was read again: go on with it, and answer whoever asked.
+    Configure {
+        /// Who asked; nobody for a signal.
+        call: Option<Call>,
+        /// What the file says, or why it cannot be used.
+        config: Result<Box<Config>, Fault>,
+    },
 }
 
 /// Owns the model and runs until somebody asks to stop.
@@ -35,7 +44,8 @@ pub struct Daemon {
     inbox: mpsc::Receiver<Event>,
     about: DaemonStatus,
     started: Instant,
-    stop_grace: Duration,
+    config: Config,
+    reloader: Reloader,
 }
 
 impl Daemon {
@@ -44,13 +54,14 @@ impl Daemon {
         performer: Performer,
         inbox: mpsc::Receiver<Event>,
         about: DaemonStatus,
-        config: &Config,
+        config: Config,
+        reloader: Reloader,
         rules: SavedRules,
     ) -> Self {
         let started = Instant::now();
-        let stop_grace = config.stop_grace();
-        let mut daemon = Daemon { model: Model::new(), performer, inbox, about, started, stop_grace };
-        daemon.turn(Event::Configured(config.options()));
+        let mut daemon = Daemon { model: Model::new(), performer, inbox, about, started, config, reloader };
+        let options = daemon.config.options();
+        daemon.turn(Event::Configured(options));
         daemon.turn(Event::Loaded(rules));
         daemon
     }
@@ -71,10 +82,10 @@ impl Daemon {
                 order = orders.recv() => match order {
                     Some(Order::Stop) => Some(Event::ShutdownAsked),
                     Some(Order::RetryAll) => Some(Event::RetryAll),
-                    Some(Order::Configure(config)) => {
-                        self.stop_grace = config.stop_grace();
-                        configure(&config, &mut self.performer);
-                        Some(Event::Configured(config.options()))
+                    Some(Order::Configure { call, config }) => {
+                        let adopted = config.map(|config| self.adopt(*config, &configure));
+                        self.tell_of_reload(call, adopted);
+                        Some(Event::Configured(self.config.options()))
                     }
                     None => None,
                 },
@@ -108,12 +119,41 @@ impl Daemon {
             self.performer.ask_journal(call, Question { selectors, since, after });
             return false;
         }
+        if let Event::Requested { call, operation: Operation::Reload, .. } = event {
+            if let Err(fault) = self.reloader.begin(call) {
+                self.performer.reply(call, Err(fault));
+            }
+            return false;
+        }
         let mut stops = false;
         for action in self.model.step(event, clock::now(), clock::jitter()) {
             stops |= action == Action::Stop;
             self.performer.perform(action);
         }
         stops
+    }
+
+    /// Goes on with this configuration; tells which settings are others. Only those act.
+    fn adopt(&mut self, config: Config, configure: impl Fn(&Config, &mut Performer)) -> Vec<&'static str> {
+        let changed = self.config.differences(&config);
+        if !changed.is_empty() {
+            configure(&config, &mut self.performer);
+            self.config = config;
+        }
+        changed
+    }
+
+    fn tell_of_reload(&self, call: Option<Call>, adopted: Result<Vec<&'static str>, Fault>) {
+        match &adopted {
+            Ok(changed) => tracing::info!(?changed, "configuration reloaded"),
+            Err(fault) => tracing::error!(%fault, "configuration not reloaded; the earlier one stays"),
+        }
+        let Some(call) = call else { return };
+        let output = adopted.map(|changed| Output::Reloaded {
+            notices: if changed.contains(&"log_format") { vec![LOG_FORMAT_WAITS.to_owned()] } else { Vec::new() },
+            changed: changed.into_iter().map(str::to_owned).collect(),
+        });
+        self.performer.reply(call, output);
     }
 
     /// No new connections, a grace time for the open ones, goodbye to the servers.
@@ -125,7 +165,7 @@ impl Daemon {
             self.performer.close_clients().await;
             tokio::select! {
                 () = self.performer.drained() => {}
-                () = tokio::time::sleep(self.stop_grace) => tracing::info!("connections are cut that did not end in time"),
+                () = tokio::time::sleep(self.config.stop_grace()) => tracing::info!("connections are cut that did not end in time"),
             }
             self.performer.cut(GOODBYE_LIMIT).await;
         };

@@ -22,6 +22,7 @@ pub mod lock;
 pub mod logging;
 pub mod outages;
 pub mod process;
+pub mod reload;
 pub mod rouse;
 pub mod service;
 pub mod shortage;

@@ -38,7 +38,7 @@ pub struct Performer {
     /// What the latest attempt of each destination went by.
     evidence: HashMap<Destination, Arc<Evidence>>,
     /// Ends the look-out for what may mend a failure.
-    lookouts: HashMap<Destination, CancellationToken>,
+    lookouts: HashMap<Destination, RunningLookout>,
 }
 
 /// The task that listens for a forward, or listened last.
@@ -53,6 +53,13 @@ struct Forward {
 struct RunningListener {
     epoch: Epoch,
     stop: CancellationToken,
+}
+
+/// Who looks out for what may mend the failure of an attempt.
+struct RunningLookout {
+    epoch: Epoch,
+    code: Code,
+    cancel: CancellationToken,
 }
 
 /// The attempts that go to a destination, and the links that came of them.
@@ -228,15 +235,26 @@ impl Performer {
         let cancel = CancellationToken::new();
         let evidence = self.evidence.entry(destination.clone()).or_default().clone();
         let (settings, inbox) = (self.settings.clone(), self.inbox.clone());
-        if let Some(earlier) = self.lookouts.insert(destination.clone(), cancel.clone()) {
-            earlier.cancel();
+        let running = RunningLookout { epoch, code, cancel: cancel.clone() };
+        if let Some(earlier) = self.lookouts.insert(destination.clone(), running) {
+            earlier.cancel.cancel();
         }
         self.attempts.spawn(Lookout { destination, epoch, code, settings, evidence, inbox, cancel }.run());
     }
 
     fn look_away(&mut self, destination: &Destination) {
-        if let Some(cancel) = self.lookouts.remove(destination) {
-            cancel.cancel();
+        if let Some(running) = self.lookouts.remove(destination) {
+            running.cancel.cancel();
+        }
+    }
+
+    /// Attempts that start from now on connect so; what failed for good is looked at in this light.
+    pub fn go_on_with(&mut self, settings: Settings) {
+        self.settings = Arc::new(settings);
+        let failed: Vec<_> =
+            self.lookouts.iter().map(|(to, running)| (to.clone(), running.epoch, running.code)).collect();
+        for (destination, epoch, code) in failed {
+            self.look_out(destination, epoch, code);
         }
     }
 
@@ -258,7 +276,7 @@ impl Performer {
         for attempt in self.sessions.values().flat_map(|session| session.attempts.values()) {
             attempt.cancel.cancel();
         }
-        self.lookouts.values().for_each(CancellationToken::cancel);
+        self.lookouts.values().for_each(|running| running.cancel.cancel());
         self.attempts.close();
         let all = async {
             self.attempts.wait().await;
@@ -318,6 +336,7 @@ impl Performer {
             | Output::Schema(_)
             | Output::Explanation(_)
             | Output::FoundForwards { .. }
+            | Output::Reloaded { .. }
             | Output::History(_)) => output,
         }
     }

@@ -21,6 +21,7 @@ use crate::lock::{Lock, LockError};
 use crate::logging::{self, Format, Level, LevelSwitch};
 use crate::outages::Journal;
 use crate::perform::Performer;
+use crate::reload::Reloader;
 use crate::signals::{self, Signal};
 use crate::ssh::Settings;
 use crate::{process, rouse, service, store};
@@ -164,7 +165,8 @@ impl Start<'_> {
 
         let (inbox, events) = mpsc::channel(INBOX);
         let (orders, ordered) = mpsc::channel(16);
-        self.listen_for_signals(orders)?;
+        let reloader = Reloader::new(self.config_path.clone(), self.is_asked_for, orders.clone());
+        listen_for_signals(orders, reloader.clone())?;
         let (to_store, stored) = watch::channel(None);
         let storing = tokio::spawn(store::run(rules_path, stored, inbox.clone()));
         let clients = Clients::default();
@@ -190,7 +192,7 @@ impl Start<'_> {
         };
         let n_rules = rules.rules.len();
         tracing::info!(socket = %about.socket, version = %about.version, rules = n_rules, open_files = self.open_files, "serving");
-        let daemon = Daemon::new(performer, events, about, &self.config, rules);
+        let daemon = Daemon::new(performer, events, about, self.config.clone(), reloader, rules);
         service::ready();
         let configure = |config: &Config, performer: &mut Performer| {
             self.configure(config, performer);
@@ -212,35 +214,25 @@ impl Start<'_> {
     /// What a configuration that was read again changes: only what differs acts.
     fn configure(&self, config: &Config, performer: &mut Performer) {
         self.switch.set(self.arguments.log_level.or(config.log_level).unwrap_or_default());
-        if config.log_format != self.config.log_format {
-            tracing::warn!("a new log_format takes effect at the next start");
-        }
-        performer.settings = with_config((*performer.settings).clone(), config).into();
-        tracing::info!("configuration reloaded");
+        performer.go_on_with(with_config((*performer.settings).clone(), config));
     }
+}
 
-    fn listen_for_signals(&self, orders: mpsc::Sender<Order>) -> Result<(), Fault> {
-        let (path, is_asked_for) = (self.config_path.clone(), self.is_asked_for);
-        let tell = move |signal| {
-            let order = match signal {
-                Signal::Stop => Order::Stop,
-                Signal::RetryAll => Order::RetryAll,
-                Signal::Reload => match Config::load(&path, is_asked_for) {
-                    Ok(config) => Order::Configure(Box::new(config)),
-                    Err(fault) => {
-                        tracing::error!(%fault, "configuration not reloaded; the earlier one stays");
-                        return;
-                    }
-                },
-            };
-            // Nobody listens to a 17th order while 16 wait; they say the same.
-            let _ = orders.try_send(order);
+fn listen_for_signals(orders: mpsc::Sender<Order>, reloader: Reloader) -> Result<(), Fault> {
+    let tell = move |signal| {
+        // Nobody listens to a 17th order while 16 wait; they say the same.
+        let _ = match signal {
+            Signal::Stop => orders.try_send(Order::Stop),
+            Signal::RetryAll => orders.try_send(Order::RetryAll),
+            Signal::Reload => {
+                reloader.reload(None);
+                Ok(())
+            }
         };
-        signals::listen(tell).map_err(|error| {
-            Fault::new(Code::Internal, format!("cannot listen for signals: {}", words::of_io(&error)))
-                .with_hint(SHORT_OF)
-        })
-    }
+    };
+    signals::listen(tell).map_err(|error| {
+        Fault::new(Code::Internal, format!("cannot listen for signals: {}", words::of_io(&error))).with_hint(SHORT_OF)
+    })
 }
 
 fn with_config(settings: Settings, config: &Config) -> Settings {

@@ -89,6 +89,8 @@ pub enum Operation {
     /// `sessions/renew`: a new link takes the place of the old one, which goes on for the connections that it has;
     /// answered when the new one is there.
     RenewSession(Destination),
+    /// `daemon/reload`: reads the daemon's configuration again; answered with what changed.
+    Reload,
 }
 
 /// Whether an operation reads, changes or goes on.
@@ -127,6 +129,7 @@ impl Operation {
             Operation::FindForwards { .. } => "destinations/forwards",
             Operation::History { .. } => "forwards/history",
             Operation::RenewSession(_) => "sessions/renew",
+            Operation::Reload => "daemon/reload",
         }
     }
 
@@ -144,6 +147,7 @@ impl Operation {
             | Operation::FindForwards { .. }
             | Operation::History { .. } => OperationKind::Query,
             Operation::Shutdown
+            | Operation::Reload
             | Operation::AddForwards(_)
             | Operation::RemoveForwards(_)
             | Operation::StartForwards(_)
@@ -208,6 +212,13 @@ pub enum Output {
     },
     /// Answers `forwards/history`.
     History(HistoryPage),
+    /// Answers `daemon/reload`.
+    Reloaded {
+        /// The settings that are others now, by their names in the file.
+        changed: Vec<String>,
+        /// What a person should know about them.
+        notices: Vec<String>,
+    },
 }
 
 /// Names a forward in an answer.

@@ -140,3 +140,26 @@ fn what_a_person_stopped_stays_stopped_whatever_is_mended() {
 
     assert_eq!(sshd.connections(), 1, "{}", sshd.log());
 }
+
+#[test]
+fn a_reload_says_what_changed_and_leaves_what_cannot_be_used() {
+    let (world, _sshd, other) = refused_world();
+    keys::save(&other, &world.ssh_file("id_other"));
+    fs::create_dir_all(world.config_path().parent().unwrap()).unwrap();
+    world.start();
+    world.add("web", &["-L", "0:localhost:80", "prod"]);
+    world.wait_status("web", "error");
+
+    assert_eq!(world.ctl(["reload", "--json"]).ok().json()["changed"], serde_json::json!([]));
+    fs::write(world.config_path(), "keepalive_count = 2\nkeepalive_cuont = 3\n").unwrap();
+    let refused = world.ctl(["reload", "--json"]).exits(1).json();
+    let option = format!("ssh_options = [\"IdentityFile {}\"]\n", world.ssh_file("id_other").display());
+    fs::write(world.config_path(), format!("keepalive_count = 2\n{option}")).unwrap();
+    let changed = world.ctl(["reload"]).ok();
+
+    assert_eq!(refused["error"]["code"], "invalid_config");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("config.toml:2: "), "{refused:#}");
+    assert_eq!(changed.stdout, "configuration read again: keepalive_count, ssh_options changed\n");
+    // The new options name a key that is taken.
+    becomes_active(&world, "web");
+}

@@ -73,6 +73,8 @@ fn whoever_retries_in_a_loop_gets_three_handshakes_and_is_told_to_wait() {
     }
     let forward = world.wait_status("web", "suspended");
 
+    let told = world.ctl(["retry", "prod"]).ok();
+    assert!(told.stdout.contains("waiting for prod") && told.stderr.contains("prod is tried at "), "{told:?}");
     assert!(forward["retry_at"].is_string(), "{forward:#}");
     assert!(forward["reason"]["message"].as_str().unwrap().contains("at most 6 a minute"), "{forward:#}");
     for _ in 0..5 {

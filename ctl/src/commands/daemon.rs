@@ -1,4 +1,4 @@
-//! `ping`, `version` and `shutdown`: what concerns the daemon as a whole.
+//! `reload`, `ping`, `version` and `shutdown`: what concerns the daemon as a whole.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use alknet_proto::{Code, Fault, Operation};
 
 use crate::client::{Address, VERSION};
 use crate::exit::{Exit, Failure};
-use crate::json::{Done, Pong, Version, Versions};
+use crate::json::{Done, Pong, Reloaded, Version, Versions};
 use crate::printer::Printer;
 
 /// Between two looks whether the daemon is gone.
@@ -23,6 +23,22 @@ pub(super) async fn ping(address: &Address, printer: &mut Printer) -> Result<Exi
     } else if !printer.quiet {
         printer.line(format!("alknetd answers in {round_trip_ms:.1} ms"))?;
     }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn reload(address: &Address, printer: &mut Printer) -> Result<Exit, Failure> {
+    let (changed, notices) = address.connect().await?.reload().await?;
+    if printer.json {
+        printer.json(&Reloaded { changed: &changed, notices: &notices })?;
+    } else if printer.quiet {
+        let names: String = changed.iter().map(|name| format!("{name}\n")).collect();
+        printer.text(&names)?;
+    } else if changed.is_empty() {
+        printer.line("configuration read again: nothing changed")?;
+    } else {
+        printer.line(format!("configuration read again: {} changed", changed.join(", ")))?;
+    }
+    notices.iter().for_each(|notice| printer.note(notice));
     Ok(Exit::Done)
 }
 

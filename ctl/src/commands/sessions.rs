@@ -1,6 +1,6 @@
 //! `list-sessions`, `retry`, `disconnect` and `restart --seamless`.
 
-use alknet_proto::{Destination, Operation, Selector};
+use alknet_proto::{Destination, Operation, Selector, SessionState, SessionStatus};
 
 use crate::client::Address;
 use crate::exit::{Exit, Failure};
@@ -28,11 +28,30 @@ pub(super) async fn retry(
     address: &Address,
     printer: &mut Printer,
 ) -> Result<Exit, Failure> {
-    let retried = address.connect().await?.change_sessions(Operation::RetrySessions(destinations)).await?;
+    let client = address.connect().await?;
+    let retried = client.change_sessions(Operation::RetrySessions(destinations)).await?;
     if retried.is_empty() {
         printer.note("no session is down");
+        return print("connecting to", &retried, printer);
     }
-    print("connecting to", &retried, printer)
+    // One that had too many handshakes in vain waits all the same; whoever asked is told until when.
+    let sessions = client.sessions().await?;
+    let is_retried = |session: &&SessionStatus| retried.contains(&session.destination);
+    let waiting: Vec<&SessionStatus> =
+        sessions.iter().filter(is_retried).filter(|session| session.state == SessionState::Suspended).collect();
+    for session in &waiting {
+        if let (Some(at), Some(reason)) = (session.retry_at, &session.reason) {
+            let at = at.strftime("%H:%M:%SZ");
+            printer.note(format!("{} is tried at {at}: {}", session.destination, reason.message));
+        }
+    }
+    if printer.json {
+        return print("", &retried, printer);
+    }
+    let waits = |name: &Destination| waiting.iter().any(|session| session.destination == *name);
+    let (later, now): (Vec<Destination>, Vec<Destination>) = retried.into_iter().partition(waits);
+    print("connecting to", &now, printer)?;
+    print("waiting for", &later, printer)
 }
 
 /// Replaces the sessions of what is selected, one after the other: destinations, or forwards that use them.

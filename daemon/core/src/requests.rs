@@ -49,6 +49,7 @@ impl Model {
             | Operation::ServiceSchema(_)
             | Operation::Explain(_)
             | Operation::FindForwards { .. }
+            | Operation::Reload
             | Operation::History { .. } => {
                 let message = "the model was asked for what it does not know";
                 Some(Err(Fault::new(Code::Internal, message)))

@@ -73,6 +73,7 @@ impl Dispatcher {
             }
             operation @ (Operation::DaemonStatus
             | Operation::Shutdown
+            | Operation::Reload
             | Operation::AddForwards(_)
             | Operation::RemoveForwards(_)
             | Operation::StartForwards(_)

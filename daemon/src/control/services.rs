@@ -42,6 +42,7 @@ const STARTING: &[Code] = &[
     Code::RemotePortInUse,
     Code::RemoteForwardRefused,
 ];
+const RELOADING: &[Code] = &[Code::InvalidConfig];
 const ADDING: &[Code] = &[
     Code::InvalidSpec,
     Code::NameInUse,
@@ -60,7 +61,7 @@ use OperationKind::{Mutation, Query, Subscription};
 use Scope::{Admin, Control, Read};
 
 #[rustfmt::skip]
-const SERVICES: [Service; 20] = [
+const SERVICES: [Service; 21] = [
     Service { name: "daemon/ping", kind: Query, scope: Read, variants: ("Ping", "Done"), errors: &[],
         description: "answers, if the daemon is there" },
     Service { name: "daemon/status", kind: Query, scope: Read, variants: ("DaemonStatus", "Daemon"), errors: &[],
@@ -105,6 +106,8 @@ const SERVICES: [Service; 20] = [
         description: "one page of outages and availability, of removed forwards too" },
     Service { name: "sessions/renew", kind: Mutation, scope: Control, variants: ("RenewSession", "Destinations"),
         errors: RENEWING, description: "a new link takes the place of the old one, which ends with its connections" },
+    Service { name: "daemon/reload", kind: Mutation, scope: Control, variants: ("Reload", "Reloaded"), errors: RELOADING,
+        description: "reads the daemon's configuration again; answered with what changed" },
 ];
 
 pub(super) fn find(name: &str) -> Option<&'static Service> {
@@ -216,7 +219,8 @@ pub(super) mod tests {
                 Operation::History { selectors: Vec::new(), since, after: None }
             }
             Some(Operation::History { .. }) => Operation::RenewSession("prod".parse().unwrap()),
-            Some(Operation::RenewSession(_)) => return None,
+            Some(Operation::RenewSession(_)) => Operation::Reload,
+            Some(Operation::Reload) => return None,
         })
     }
 

@@ -179,6 +179,12 @@ impl Lookout {
         }) else {
             return std::future::pending().await;
         };
+        // Other settings of alknet may come to something else with the same files.
+        if let Some(read) = self.see().await
+            && read.server != seen.server
+        {
+            return;
+        }
         for n_looks in 1_u32.. {
             tokio::time::sleep(LOOK_INTERVAL).await;
             let Some(mut now) = stamped(&seen).await else { continue };

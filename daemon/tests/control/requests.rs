@@ -142,7 +142,7 @@ async fn a_client_sees_the_operations_that_it_may_call() {
         assert!(matches!(schema, Ok(Output::Schema(_))), "{}: {schema:?}", service.name);
     }
 
-    assert_eq!(services.len(), 20);
+    assert_eq!(services.len(), 21);
     let unknown = caller.call(Operation::ServiceSchema("forwards/fly".to_owned()), LIMIT).await;
     assert_eq!(unknown.unwrap_err().code, Code::NotFound);
 }

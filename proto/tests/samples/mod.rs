@@ -68,6 +68,7 @@ fn output_name(output: &Output) -> String {
         Output::Explanation(_) => "explanation".to_owned(),
         Output::FoundForwards { .. } => "found forwards".to_owned(),
         Output::History(_) => "history".to_owned(),
+        Output::Reloaded { .. } => "reloaded".to_owned(),
     }
 }
 
@@ -263,6 +264,7 @@ pub fn operations() -> Vec<Operation> {
             after: Some(ForwardKey { id: ForwardId(7), name: "web".parse().unwrap() }),
         },
         Operation::RenewSession(prod()),
+        Operation::Reload,
     ]
 }
 
@@ -387,6 +389,7 @@ fn outputs() -> Vec<Output> {
             more: true,
         }),
     ];
+    outputs.push(Output::Reloaded { changed: vec!["keepalive_count".to_owned()], notices: vec!["wait".to_owned()] });
     outputs.extend(events().into_iter().map(Output::Event));
     outputs
 }

@@ -35,6 +35,7 @@ pub(crate) fn reply(output: Output) -> String {
         | Output::Event(_)
         | Output::Services(_)
         | Output::Schema(_)
+        | Output::Reloaded { .. }
         | Output::Explanation(_)
         | Output::FoundForwards { .. }
         | Output::History(_) => "ok".to_owned(),

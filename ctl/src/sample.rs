@@ -44,6 +44,7 @@ pub(crate) fn active(name: &str) -> ForwardStatus {
             bytes_sent: 2048,
             bytes_received: 5 << 20,
         },
+        reclaim: false,
     }
 }
 

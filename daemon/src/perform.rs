@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Clients;
 use crate::counters::ForwardCounters;
-use crate::forward::Listener;
+use crate::forward::{Held, Listener};
 use crate::journal;
 use crate::outages::{self, Question};
 use crate::ssh::attempt::Attempt;
@@ -45,6 +45,7 @@ pub struct Performer {
 #[derive(Default)]
 struct Forward {
     counters: Arc<ForwardCounters>,
+    held: Arc<Held>,
     listener: Option<RunningListener>,
     /// Ends the connections of its listeners, also of one that has moved to another link.
     cut: CancellationToken,
@@ -178,6 +179,7 @@ impl Performer {
             listen,
             pool,
             counters: forward.counters.clone(),
+            held: forward.held.clone(),
             inbox: self.inbox.clone(),
             stop: running.stop.clone(),
             cut: forward.cut.clone(),

@@ -47,6 +47,8 @@ pub struct ForwardSpec {
     pub accept_new: bool,
     /// A lazy rule's session ends when it had no connection for this long, in seconds; 0 is never.
     pub idle_timeout_seconds: u32,
+    /// Of a remote rule: when its port is held by a dead session of this rule, end that one's process on the server.
+    pub reclaim: bool,
 }
 
 impl ForwardSpec {
@@ -64,6 +66,7 @@ impl ForwardSpec {
             stopped: false,
             accept_new: false,
             idle_timeout_seconds: 0,
+            reclaim: false,
         }
     }
 }

@@ -85,6 +85,8 @@ pub struct ForwardStatus {
     pub on_suspend: OnSuspend,
     /// What it has carried since the daemon started.
     pub stats: ForwardStats,
+    /// Of a remote rule: ends the server's process of a dead session of this rule that still holds the port.
+    pub reclaim: bool,
 }
 
 impl ForwardStatus {

@@ -22,6 +22,7 @@ mod outages;
 mod peers;
 mod places;
 mod readme;
+mod reclaim;
 mod remote;
 mod roaming;
 mod rousing;

@@ -28,6 +28,7 @@ pub struct Proxy {
     port: u16,
     weather: watch::Sender<Weather>,
     cut: watch::Sender<u64>,
+    abandoned: watch::Sender<u64>,
     _running: DropGuard,
 }
 
@@ -37,15 +38,17 @@ impl Proxy {
         let listener = block_on(TcpListener::bind("127.0.0.1:0")).expect("there is a free port");
         let own_port = listener.local_addr().unwrap().port();
         let (weather, cut) = (watch::Sender::new(Weather::Fine), watch::Sender::new(0));
+        let abandoned = watch::Sender::new(0);
         let running = CancellationToken::new();
         let (over, weather_now, cut_now) = (running.clone(), weather.subscribe(), cut.subscribe());
+        let abandoned_now = abandoned.subscribe();
         runtime().spawn(running.clone().run_until_cancelled_owned(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let passing = pass(client, port, weather_now.clone(), cut_now.clone());
+                let passing = pass(client, port, weather_now.clone(), cut_now.clone(), abandoned_now.clone());
                 runtime().spawn(over.clone().run_until_cancelled_owned(passing));
             }
         }));
-        Proxy { port: own_port, weather, cut, _running: running.drop_guard() }
+        Proxy { port: own_port, weather, cut, abandoned, _running: running.drop_guard() }
     }
 
     /// The port it listens on.
@@ -58,16 +61,30 @@ impl Proxy {
         self.weather.send_replace(weather);
     }
 
+    /// Lets nothing pass on the connections that are open now, for good, and tells neither side; new ones are fine.
+    ///
+    /// Each side holds a connection that the other has given up: half-open ones.
+    pub fn abandon(&self) {
+        self.abandoned.send_modify(|times| *times += 1);
+    }
+
     /// Resets (RST) every connection on both sides now.
     pub fn cut(&self) {
         self.cut.send_modify(|cuts| *cuts += 1);
     }
 }
 
-async fn pass(client: TcpStream, port: u16, weather: watch::Receiver<Weather>, mut cut: watch::Receiver<u64>) {
+async fn pass(
+    client: TcpStream,
+    port: u16,
+    weather: watch::Receiver<Weather>,
+    mut cut: watch::Receiver<u64>,
+    mut abandoned: watch::Receiver<u64>,
+) {
     let Ok(server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     cut.mark_unchanged();
+    abandoned.mark_unchanged();
     let (mut client, mut server) = (client, server);
     let is_cut = {
         let (client_read, client_write) = client.split();
@@ -77,6 +94,8 @@ async fn pass(client: TcpStream, port: u16, weather: watch::Receiver<Weather>, m
         tokio::select! {
             _ = async { tokio::join!(up, down) } => false,
             _ = cut.changed() => true,
+            // Both sockets stay open until the proxy goes.
+            _ = abandoned.changed() => std::future::pending().await,
         }
     };
     if is_cut {

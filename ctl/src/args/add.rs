@@ -61,6 +61,10 @@ pub(crate) struct AddArgs {
     /// Store the host key of a server that is not known yet; a changed key is refused all the same
     #[arg(long)]
     accept_new: bool,
+    /// For -R: when the port is held by an earlier session of this forward that the server has not given up, end that
+    /// session's process on the server (Linux) by a command; nothing else is ever ended
+    #[arg(long)]
+    reclaim: bool,
     /// Wait until all are active, at most so many seconds; alone 30. Exit 124 when it runs out: the rules stay
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
           default_missing_value = super::DEFAULT_WAIT, value_parser = value::seconds)]
@@ -111,6 +115,7 @@ impl AddArgs {
             stopped: self.stopped,
             accept_new: self.accept_new,
             idle_timeout_seconds: self.idle_timeout,
+            reclaim: self.reclaim,
         }
     }
 }
@@ -235,7 +240,7 @@ mod tests {
     fn every_option_reaches_the_spec() {
         let args = added(
             "alknetctl add me@prod:22 -D 1080 --name web --description x --tag a --tag b --on-suspend refuse --lazy \
-             --ephemeral --stopped --idle-timeout 60 --accept-new",
+             --ephemeral --stopped --idle-timeout 60 --accept-new --reclaim",
         );
 
         let expected = ForwardSpec {
@@ -248,6 +253,7 @@ mod tests {
             stopped: true,
             accept_new: true,
             idle_timeout_seconds: 60,
+            reclaim: true,
             ..ForwardSpec::new("me@prod:22".parse().unwrap(), Forwarding::parse_dynamic("1080").unwrap())
         };
         assert_eq!(args.unwrap().specs(), Ok(vec![expected]));

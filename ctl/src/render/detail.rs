@@ -97,6 +97,9 @@ fn options(forward: &ForwardStatus) -> Vec<(&'static str, String)> {
     if forward.lazy {
         lines.push(("lazy", "connects when the first connection comes".to_owned()));
     }
+    if forward.reclaim {
+        lines.push(("reclaim", "ends its own dead session on the server when that holds the port".to_owned()));
+    }
     if forward.ephemeral {
         lines.push(("ephemeral", "is forgotten when the daemon ends".to_owned()));
     }

@@ -119,4 +119,6 @@ pub struct Listen {
     pub tells_use: bool,
     /// For a remote forward, the attempt whose session it is asked on.
     pub on_session: Option<Epoch>,
+    /// When the port is held by a dead session of this rule, end that one's process on the server.
+    pub reclaim: bool,
 }

@@ -17,6 +17,9 @@ const PLACE_WITHOUT_NAME: u32 = 60;
 const DELAY_WITHOUT_ACCOUNT: u64 = 300;
 /// Seconds until the agent is asked again to sign: a person was perhaps not there to touch the key.
 const DELAY_WITHOUT_SIGNATURE: u64 = 60;
+/// Seconds until a server is asked again for a port that it refuses. Often that is a session of ours which it has not
+/// given up yet; a minute is what a careful server takes for that.
+const DELAYS_OF_LISTENER: [u64; 7] = [1, 2, 4, 8, 15, 30, 60];
 /// A delay is spread by this much both ways, so that many sessions do not come back in step.
 const SPREAD: f64 = 0.2;
 
@@ -33,6 +36,15 @@ pub fn delay(code: Code, place: u32, jitter: f64) -> Duration {
     } else {
         &DELAYS
     };
+    at_place(delays, place, jitter)
+}
+
+/// The delay until a server is asked again to listen, after so many refusals before; `jitter` is 0.0 ..= 1.0.
+pub fn delay_of_listener(n_refusals: u32, jitter: f64) -> Duration {
+    at_place(&DELAYS_OF_LISTENER, n_refusals, jitter)
+}
+
+fn at_place(delays: &[u64], place: u32, jitter: f64) -> Duration {
     let last = delays.len() - 1;
     let seconds = delays[usize::try_from(place).unwrap_or(last).min(last)] as f64;
     Duration::from_secs_f64(seconds * (1.0 - SPREAD + 2.0 * SPREAD * jitter.clamp(0.0, 1.0)))
@@ -46,6 +58,12 @@ mod tests {
     fn the_delay_doubles_to_half_a_minute_and_stays_there() {
         let seconds: Vec<u64> = (0..9).map(|place| delay(Code::TimedOut, place, 0.5).as_secs()).collect();
         assert_eq!(seconds, [1, 2, 4, 8, 16, 30, 30, 30, 30]);
+    }
+
+    #[test]
+    fn a_server_is_asked_again_for_a_port_after_a_minute_at_most() {
+        let seconds: Vec<u64> = (0..9).map(|refusals| delay_of_listener(refusals, 0.5).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 8, 15, 30, 60, 60, 60]);
     }
 
     #[test]

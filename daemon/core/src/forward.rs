@@ -300,6 +300,7 @@ impl Forward {
             ephemeral: self.spec.ephemeral,
             on_suspend: self.spec.on_suspend,
             stats: ForwardStats::default(),
+            reclaim: self.spec.reclaim,
         }
     }
 }

@@ -317,6 +317,7 @@ impl Model {
                 stopped: forward.stopped_on_disk,
                 accept_new: forward.spec.accept_new,
                 idle_timeout_seconds: forward.spec.idle_timeout_seconds,
+                reclaim: forward.spec.reclaim,
                 earlier_port: forward.port,
             })
             .collect();

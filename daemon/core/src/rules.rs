@@ -1,7 +1,7 @@
 //! The rules as they are kept on disk.
 
 use alknet_proto::spec::{MAX_TAGS, check_description};
-use alknet_proto::{Code, Destination, Fault, ForwardId, ForwardName, ForwardSpec, Forwarding, OnSuspend, Tag};
+use alknet_proto::{Bind, Code, Destination, Fault, ForwardId, ForwardName, ForwardSpec, Forwarding, OnSuspend, Tag};
 use serde::{Deserialize, Serialize};
 
 /// Every rule that outlives the daemon, and what is needed to go on counting.
@@ -49,6 +49,9 @@ pub struct SavedRule {
     /// A lazy rule's session ends when it had no connection for this long, in seconds; 0 is never.
     #[serde(default, skip_serializing_if = "is_default")]
     pub idle_timeout_seconds: u32,
+    /// When the port is held by a dead session of this rule, end that one's process on the server.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub reclaim: bool,
     /// The free port that it got, where it asked for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub earlier_port: Option<u16>,
@@ -66,6 +69,7 @@ impl SavedRule {
             stopped: self.stopped,
             accept_new: self.accept_new,
             idle_timeout_seconds: self.idle_timeout_seconds,
+            reclaim: self.reclaim,
             ..ForwardSpec::new(self.destination.clone(), self.forwarding.clone())
         }
     }
@@ -82,6 +86,10 @@ pub fn check_spec(spec: &ForwardSpec) -> Result<(), Fault> {
         return Err(
             Fault::new(Code::InvalidSpec, message).with_hint("leave --lazy and --idle-timeout out, or use -L or -D")
         );
+    }
+    let has_remote_port = spec.forwarding.kind().listens_remotely() && matches!(spec.forwarding.bind(), Bind::Tcp(..));
+    if spec.reclaim && !has_remote_port {
+        return invalid("only the port of a remote forward can be reclaimed".to_owned());
     }
     let forwarding = Forwarding::parse(spec.forwarding.kind(), &spec.forwarding.spec());
     if forwarding.as_ref() != Ok(&spec.forwarding) {

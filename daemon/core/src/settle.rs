@@ -51,7 +51,7 @@ impl Model {
                 if current == epoch =>
             {
                 let delay = if forward.is_remote() {
-                    backoff::delay(reason.code, forward.refusals, turn.jitter)
+                    backoff::delay_of_listener(forward.refusals, turn.jitter)
                 } else {
                     REBIND_AFTER
                 };
@@ -261,5 +261,6 @@ fn listen(forward: &mut Forward, on_session: Option<Epoch>, epoch: Epoch, turn: 
         on_suspend: forward.spec.on_suspend,
         tells_use: forward.is_on_demand(),
         on_session,
+        reclaim: forward.spec.reclaim,
     }));
 }

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::bind::{self, Bound};
 use super::connection::{self, Rule};
 use super::connections::Connections;
+use super::held::Held;
 use super::remote;
 use crate::counters::ForwardCounters;
 use crate::shortage::{self, Shortage};
@@ -24,6 +25,8 @@ pub struct Listener {
     pub pool: Arc<ssh::Pool>,
     /// What is counted.
     pub counters: Arc<ForwardCounters>,
+    /// For a remote rule: the sessions on which it listened.
+    pub held: Arc<Held>,
     /// Where its events go.
     pub inbox: mpsc::Sender<Event>,
     /// No new connections; open ones go on.

@@ -7,6 +7,8 @@ mod listener;
 mod bind;
 mod connection;
 mod connections;
+mod held;
+mod reclaim;
 mod remote;
 
 mod local;
@@ -14,4 +16,5 @@ mod relay;
 mod socks;
 mod spill;
 
+pub use held::Held;
 pub use listener::Listener;

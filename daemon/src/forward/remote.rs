@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use alknet_core::Listen;
 use alknet_proto::{Bind, Code, Reason, Target};
 use bytes::Bytes;
 use tokio::time::timeout;
@@ -12,11 +11,12 @@ use super::connection::{HANDSHAKE_TIMEOUT, Rule, is_lost};
 use super::connections::Connections;
 use super::listener::Listener;
 use super::local::LocalStream;
+use super::reclaim;
 use super::relay::{End, Listens, Relay, Sink, Source};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
 use crate::descriptors;
-use crate::ssh::{ChannelReader, ChannelWriter, Claim, Incoming, Link, Received, RemoteListener};
+use crate::ssh::{ChannelReader, ChannelWriter, Claim, Incoming, Link, Received, RemoteListener, ServerProcess};
 
 /// Has the server listen until the listener is told to end or the session is over.
 pub(super) async fn run(listener: Listener) {
@@ -27,7 +27,9 @@ pub(super) async fn run(listener: Listener) {
         return listener.report_refused(reason).await;
     }
     // The question is not taken back: the server would go on listening for nobody.
-    let on_server = match ask_server(&link, &listener.listen).await {
+    // Active means that the rule can be brought back, so its process is known by then.
+    let (answer, process) = tokio::join!(ask_server(&link, &listener), process_of(&link, &listener));
+    let on_server = match answer {
         Ok(on_server) => on_server,
         Err(_) if listener.stop.is_cancelled() || listener.cut.is_cancelled() => {
             return listener.report_closed().await;
@@ -35,22 +37,29 @@ pub(super) async fn run(listener: Listener) {
         Err(reason) if is_lost(&reason) || link.over().is_cancelled() => return,
         Err(reason) => return listener.report_refused(reason).await,
     };
-    listener.report_bound(on_server.port(), Vec::new()).await;
+    listener.held.note(link.over().clone(), process);
+    let notices = reclaim::check_address(&link, &listener.listen, on_server.port()).await;
+    listener.report_bound(on_server.port(), notices).await;
     let over = link.over().clone();
     drop(link);
     accept(&listener, on_server, over).await;
 }
 
+/// Of a rule that may end it, the server's process; it is asked for while the session lives.
+async fn process_of(link: &Link, listener: &Listener) -> Option<ServerProcess> {
+    if listener.listen.reclaim { link.server_process().await.ok() } else { None }
+}
+
 /// A free port is to stay the same over reconnects: the earlier one is asked for first, and given up if it is taken.
-async fn ask_server(link: &Arc<Link>, listen: &Listen) -> Result<RemoteListener, Reason> {
-    let bind = listen.forwarding.bind();
-    if let (Bind::Tcp(address, 0), Some(port)) = (bind, listen.earlier_port) {
-        match link.listen(&Bind::Tcp(address.clone(), port)).await {
+async fn ask_server(link: &Arc<Link>, listener: &Listener) -> Result<RemoteListener, Reason> {
+    let bind = listener.listen.forwarding.bind();
+    if let (Bind::Tcp(address, 0), Some(port)) = (bind, listener.listen.earlier_port) {
+        match reclaim::listen(link, &Bind::Tcp(address.clone(), port), listener).await {
             Err(reason) if matches!(reason.code, Code::RemotePortInUse | Code::RemoteForwardRefused) => {}
             answer => return answer,
         }
     }
-    link.listen(bind).await
+    reclaim::listen(link, bind, listener).await
 }
 
 async fn accept(listener: &Listener, mut on_server: RemoteListener, over: CancellationToken) {

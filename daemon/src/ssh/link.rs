@@ -6,7 +6,7 @@ use std::time::Duration;
 use alknet_core::Epoch;
 use alknet_proto::status::LinkStatus;
 use alknet_proto::{Bind, Code, ForwardId, Reason, Stage, Target};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
@@ -16,6 +16,7 @@ use super::failure;
 use super::handler::Handler;
 use super::load::Claim;
 use super::pool::Room;
+use super::reclaim::ServerProcess;
 use super::remote::{AlreadyAsked, Arrival, Place, RemoteListener};
 use super::session::Session;
 
@@ -33,6 +34,8 @@ pub struct Link {
     over: CancellationToken,
     pub(super) session: Arc<Session>,
     handle: Arc<russh::client::Handle<Handler>>,
+    /// Asked for at most once.
+    pub(super) server_process: OnceCell<Result<ServerProcess, String>>,
 }
 
 impl Link {
@@ -43,7 +46,15 @@ impl Link {
         session: Arc<Session>,
         handle: Arc<russh::client::Handle<Handler>>,
     ) -> Link {
-        Link { epoch, login_took, counters, over: session.over.clone(), session, handle }
+        Link {
+            epoch,
+            login_took,
+            counters,
+            over: session.over.clone(),
+            session,
+            handle,
+            server_process: OnceCell::new(),
+        }
     }
 
     /// Which attempt it came from.
@@ -169,6 +180,11 @@ impl Link {
             () = self.over.cancelled() => {}
         }
         self.session.remotes.forget(&place);
+    }
+
+    /// A channel for a command.
+    pub(super) async fn open_session_channel(&self) -> Result<russh::Channel<russh::client::Msg>, russh::Error> {
+        self.handle.channel_open_session().await
     }
 
     /// How long the server takes to answer. `None` when the session ended meanwhile.

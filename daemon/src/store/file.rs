@@ -144,6 +144,7 @@ mod tests {
             stopped: id == 2,
             accept_new: id == 1,
             idle_timeout_seconds: if id == 3 { 60 } else { 0 },
+            reclaim: id == 2,
             earlier_port: Some(40000),
         };
         SavedRules {

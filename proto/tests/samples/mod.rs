@@ -93,6 +93,7 @@ fn spec() -> ForwardSpec {
     spec.lazy = true;
     spec.stopped = true;
     spec.idle_timeout_seconds = 300;
+    spec.reclaim = true;
     spec
 }
 
@@ -125,6 +126,7 @@ fn forward() -> ForwardStatus {
             bytes_sent: 65_536,
             bytes_received: 5_000_000_000,
         },
+        reclaim: true,
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn rule(id: u32, name: &str, spec: &str) -> SavedRule {
         stopped: false,
         accept_new: false,
         idle_timeout_seconds: 0,
+        reclaim: false,
         earlier_port: None,
     }
 }

@@ -42,9 +42,11 @@ impl World {
                 on_suspend,
                 tells_use: is_lazy,
                 on_session: None,
+                reclaim: false,
             },
             pool: no_session(&inbox),
             counters: counters.clone(),
+            held: Arc::default(),
             inbox,
             stop: stop.clone(),
             cut: cut.clone(),
@@ -132,10 +134,13 @@ async fn a_taken_port_is_reported_once() {
         on_suspend: HOLD,
         tells_use: false,
         on_session: None,
+        reclaim: false,
     };
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
 
-    Listener { listen, pool: no_session(&inbox), counters: Arc::default(), inbox, stop, cut }.run().await;
+    Listener { listen, pool: no_session(&inbox), counters: Arc::default(), held: Arc::default(), inbox, stop, cut }
+        .run()
+        .await;
 
     let Some(Event::ListenerRefused { reason, .. }) = events.recv().await else { panic!("it is refused") };
     assert_eq!(reason.code, Code::AddressInUse);

@@ -24,6 +24,7 @@ fn rules(names: &[&str]) -> SavedRules {
         stopped: name.starts_with("stopped"),
         accept_new: false,
         idle_timeout_seconds: 0,
+        reclaim: false,
         earlier_port: None,
     };
     SavedRules { revision: 0, next_id: 9, rules: names.iter().enumerate().map(rule).collect() }

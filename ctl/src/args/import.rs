@@ -48,7 +48,7 @@ pub(super) fn spelled_out(args: &[OsString]) -> Vec<OsString> {
             break;
         }
         let is_unit = word.ends_with(".service") || word.starts_with(['/', '.']);
-        if !is_value && is_unit {
+        if !is_value && is_unit && !word.starts_with('-') {
             spelled.push("--unit".into());
         }
         spelled.push(args[place].clone());
@@ -95,6 +95,7 @@ mod tests {
             ("alknetctl import -- autossh -N ssh prod", "alknetctl import -- autossh -N ssh prod"),
             ("alknetctl import ./a.service --apply", "alknetctl import --unit ./a.service --apply"),
             ("alknetctl import --unit ssh.service", "alknetctl import --unit ssh.service"),
+            ("alknetctl import --unit=/tmp/a.service", "alknetctl import --unit=/tmp/a.service"),
             ("alknetctl import --socket /tmp/s prod", "alknetctl import --socket /tmp/s prod"),
             ("alknetctl --socket import add ssh x", "alknetctl --socket import add ssh x"),
             ("alknetctl add prod -D 1", "alknetctl add prod -D 1"),

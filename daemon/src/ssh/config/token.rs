@@ -60,9 +60,18 @@ impl Tokens<'_> {
             true => home(text, self.settings)?.display().to_string(),
             false => text.to_owned(),
         };
-        let path = percent(&environment(&path)?, |token| self.of(token))?;
+        let mut filled = String::with_capacity(path.len());
+        let mut rest = path.as_str();
+        // A `%` in the value of a variable is one.
+        while let Some(start) = rest.find("${") {
+            let end = rest[start..].find('}').map_or(rest.len(), |length| start + length + 1);
+            filled.push_str(&self.percent(&rest[..start])?);
+            filled.push_str(&environment(&rest[start..end])?);
+            rest = &rest[end..];
+        }
+        filled.push_str(&self.percent(rest)?);
         // The daemon runs in no folder that means anything to its user.
-        Ok(self.settings.home.join(path))
+        Ok(self.settings.home.join(filled))
     }
 
     /// The text with its `%` filled in.

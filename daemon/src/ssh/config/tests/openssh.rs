@@ -1,6 +1,7 @@
 //! What ssh makes of the same configuration: value by value, and mistake by mistake.
 
 mod configs;
+mod mistakes;
 mod peer;
 mod printed;
 
@@ -116,9 +117,8 @@ fn ssh_refuses_the_same_lines() {
     let peer = Peer::new();
     let settings = settings(&world, &peer.user);
     let mut wrong = Vec::new();
-    let mistakes = configs::mistakes();
 
-    for line in &mistakes {
+    for line in mistakes::MISTAKES {
         let config = format!("# first\nHost other\n\n{}\n", line.replace("FOLDER", text(&world.at("parts"))));
         world.write(".ssh/config", &config);
         let ours = reading::read(&"web".parse().unwrap(), None, &settings);
@@ -141,7 +141,7 @@ fn ssh_refuses_the_same_lines() {
         }
     }
 
-    say(&format!("compared with {}: {} mistakes, {} differences", peer.version, mistakes.len(), wrong.len()));
+    say(&format!("compared with {}: {} mistakes, {} differences", peer.version, mistakes::MISTAKES.len(), wrong.len()));
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -17,6 +17,7 @@ pub mod clock;
 pub mod config;
 pub mod counters;
 pub mod descriptors;
+mod heap;
 pub mod journal;
 pub mod lock;
 pub mod logging;

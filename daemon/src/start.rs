@@ -24,7 +24,7 @@ use crate::perform::Performer;
 use crate::reload::Reloader;
 use crate::signals::{self, Signal};
 use crate::ssh::Settings;
-use crate::{process, rouse, service, store};
+use crate::{heap, process, rouse, service, store};
 
 /// Holds SSH sessions and forwards, and brings them back. Runs in the foreground; alknetctl talks to it.
 #[derive(Debug, Parser)]
@@ -125,6 +125,7 @@ fn start(arguments: &Arguments, open_files: Option<u64>) -> Result<(), Refusal> 
     let level = arguments.log_level.or(config.log_level).unwrap_or_default();
     let switch = logging::start(level, arguments.log_format.or(config.log_format))
         .map_err(|error| Fault::new(Code::InvalidConfig, error).with_hint("choose another --log-format"))?;
+    heap::keep_what_was_freed();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
         Fault::new(Code::Internal, format!("cannot start: {}", words::of_io(&error))).with_hint(SHORT_OF)
     })?;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use alknet_proto::Reason;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -235,7 +236,17 @@ impl Relay<'_> {
             // All arms are cancel-safe: they wait for readiness, a queue, tokens or the clock.
             tokio::select! {
                 ready = self.local.writable(), if !spill.is_empty() => ready.map_err(End::LocalFailed)?,
-                received = source.next(), if goes_on => heard = heard.then(received, &mut spill)?,
+                received = source.next(), if goes_on => {
+                    heard = heard.then(received, &mut spill)?;
+                    // What came together goes out together.
+                    while heard == Heard::Something
+                        && spill.has_room()
+                        && !spill.fills_a_write()
+                        && let Some(received) = source.next().now_or_never()
+                    {
+                        heard = heard.then(received, &mut spill)?;
+                    }
+                }
                 () = &mut over, if !is_over => is_over = true,
                 () = others_changed(account.as_ref()), if stalled_at.is_some() => {}
                 () = sleep_until(stalled_at) => {

@@ -8,7 +8,7 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 
-/// The most that waits for one connection: four times the window that a session gives to a channel.
+/// The most that waits for one connection: what bulk transfers bring in a few hundredths of a second.
 pub(super) const DEFAULT_LIMIT_BYTES: usize = 8 << 20;
 /// What a chunk costs beside its bytes, so that a million chunks of ten bytes are not thought of as small.
 const CHUNK_OVERHEAD_BYTES: usize = 96;
@@ -42,6 +42,11 @@ impl Spill {
     /// What waits, in bytes.
     pub(super) fn held_bytes(&self) -> usize {
         self.held_bytes
+    }
+
+    /// Whether one write would not take more.
+    pub(super) fn fills_a_write(&self) -> bool {
+        SLICES_AT_ONCE <= self.chunks.len()
     }
 
     pub(super) fn push(&mut self, chunk: Bytes) {

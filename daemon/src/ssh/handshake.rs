@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::config::Offered;
 use super::failure;
+use super::greeted::Greeted;
 use super::handler::{Handler, HandlerError};
 use super::host_key::Judge;
 use super::session::Session;
@@ -20,15 +21,11 @@ use super::wire::{Greeting, Wire};
 /// For the banner and the key exchange together.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// What the server may send before it has to wait for us, for each channel. Bounds the speed over a long
-/// distance (2 MiB at 100 ms is 20 MB/s) and the memory of a channel that is not read.
-const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// Who we are, as the first line says it.
+const CLIENT_LINE: &str = concat!("SSH-2.0-alknet_", env!("CARGO_PKG_VERSION"), "\r\n");
 
-const PACKET_BYTES: u32 = 32 * 1024;
-
-/// Messages that russh keeps for a channel before it stops reading the whole session; as many full packets
-/// as the window has.
-const CHANNEL_MESSAGES: usize = (WINDOW_BYTES / PACKET_BYTES) as usize;
+/// What russh keeps for a channel before it stops reading the whole session, if all packets are full.
+const CHANNEL_BYTES: u32 = 2 << 20;
 
 /// russh ends a session of several busy channels when it starts a key exchange itself, so the server does it.
 /// More than any session carries or lasts.
@@ -58,10 +55,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let keepalive = session.keepalive();
-    let config = Arc::new(config(&judge, offered));
-    let handler = Handler::new(session.clone(), judge, keepalive.silence());
     let (wire, greeting) = Wire::new(stream, session.clone(), cut);
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, russh::client::connect_stream(config, wire, handler)).await {
+    let shaking = async {
+        let (stream, round_trip) = Greeted::send(CLIENT_LINE, wire).await.map_err(Error::IO)?;
+        let config = Arc::new(config(&judge, offered, &Sizes::over(round_trip)));
+        let handler = Handler::new(session.clone(), judge, keepalive.silence());
+        russh::client::connect_stream(config, stream, handler).await
+    };
+    match tokio::time::timeout(HANDSHAKE_TIMEOUT, shaking).await {
         Ok(Ok(handle)) => Ok(handle),
         Ok(Err(HandlerError::Refused(reason))) => Err(*reason),
         Ok(Err(HandlerError::Russh(error))) => Err(why(server, &error, &greeting, session)),
@@ -69,17 +70,51 @@ where
     }
 }
 
-fn config(judge: &Judge, offered: &Offered) -> Config {
+/// How much comes at once.
+struct Sizes {
+    /// What the server may send of a channel before it has to wait for us.
+    window_bytes: u32,
+    packet_bytes: u32,
+}
+
+impl Sizes {
+    const NEAR: Sizes = Sizes { window_bytes: 2 << 20, packet_bytes: 32 << 10 };
+    const MAX_WINDOW_BYTES: u32 = 32 << 20;
+    /// More than 64 KiB is a mistake to russh. OpenSSH moves its whole buffer, which is as large as the window, for
+    /// each of the first packets: the larger they are, the fewer.
+    const FAR_PACKET_BYTES: u32 = (64 << 10) - 1;
+    /// russh gives back half a window at a time, so half of it bounds what comes in a round trip: 240 MiB/s.
+    const WINDOW_BYTES_PER_MS: u128 = (480 << 20) / 1000;
+    /// What a server takes until it answers, on a day when it has much to do.
+    const THINKING: Duration = Duration::from_millis(5);
+
+    /// A large window makes long ways fast and short ones slow: OpenSSH fills it where it can, and moves it about.
+    /// Nothing here grows with it: what nobody takes is bounded by the queues behind it.
+    fn over(round_trip: Duration) -> Sizes {
+        let on_the_way = round_trip.saturating_sub(Sizes::THINKING);
+        let needed = u32::try_from(on_the_way.as_millis() * Sizes::WINDOW_BYTES_PER_MS).unwrap_or(u32::MAX);
+        if needed <= Sizes::NEAR.window_bytes {
+            return Sizes::NEAR;
+        }
+        Sizes { window_bytes: needed.min(Sizes::MAX_WINDOW_BYTES), packet_bytes: Sizes::FAR_PACKET_BYTES }
+    }
+
+    fn channel_messages(&self) -> usize {
+        (CHANNEL_BYTES / self.packet_bytes) as usize
+    }
+}
+
+fn config(judge: &Judge, offered: &Offered, sizes: &Sizes) -> Config {
     // Every name that can be offered is one that the library knows; a test of the list holds it to that.
     let kexes = offered.kexes.iter().filter_map(|name| kex::Name::try_from(*name).ok()).chain(EXTENSIONS);
     let ciphers = offered.ciphers.iter().filter_map(|name| cipher::Name::try_from(*name).ok());
     let macs = offered.macs.iter().filter_map(|name| mac::Name::try_from(*name).ok());
     Config {
-        client_id: SshId::Standard(Cow::Borrowed(concat!("SSH-2.0-alknet_", env!("CARGO_PKG_VERSION")))),
+        client_id: SshId::Raw(Cow::Borrowed(CLIENT_LINE)),
         limits: NEVER,
-        window_size: WINDOW_BYTES,
-        maximum_packet_size: PACKET_BYTES,
-        channel_buffer_size: CHANNEL_MESSAGES,
+        window_size: sizes.window_bytes,
+        maximum_packet_size: sizes.packet_bytes,
+        channel_buffer_size: sizes.channel_messages(),
         preferred: Preferred {
             kex: kexes.collect(),
             key: Cow::Owned(judge.preferred_kinds()),
@@ -199,5 +234,23 @@ mod tests {
         assert!(offered.macs.iter().all(|name| mac::Name::try_from(*name).is_ok()), "{offered:?}");
         let all = [offered.kexes, offered.ciphers, offered.macs].concat();
         assert!(!all.iter().any(|name| name.contains("sha1") || name.contains("cbc")), "{all:?}");
+    }
+
+    #[test]
+    fn windows_are_as_large_as_the_way_is_long() {
+        let over = |millis| Sizes::over(Duration::from_millis(millis)).window_bytes;
+
+        assert_eq!(over(0), 2 << 20);
+        assert_eq!(over(8), 2 << 20, "a server that takes its time is not far away");
+        assert!((20 << 20..25 << 20).contains(&over(50)), "{}", over(50));
+        assert_eq!(over(10_000), 32 << 20);
+    }
+
+    #[test]
+    fn what_waits_in_a_channel_is_bounded_whatever_the_window() {
+        for millis in [0, 20, 500] {
+            let sizes = Sizes::over(Duration::from_millis(millis));
+            assert!(sizes.channel_messages() * sizes.packet_bytes as usize <= CHANNEL_BYTES as usize);
+        }
     }
 }

@@ -11,6 +11,7 @@ mod door;
 mod exec;
 pub mod explain;
 mod failure;
+mod greeted;
 mod handler;
 mod handshake;
 mod hop;

@@ -109,7 +109,7 @@ async fn carry(
                 // One that was chosen is kept, whatever the system would choose.
                 session.connected(&stream, address);
             }
-            Ok((Box::new(Prompt(stream)), address.to_string(), Carrier::Connection))
+            Ok((Box::new(Prompt::new(stream)), address.to_string(), Carrier::Connection))
         }
         Way::Jump(next) => {
             let hop = Hop::reach(next, door, cut).await?;

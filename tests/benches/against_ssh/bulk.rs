@@ -17,6 +17,8 @@ const CHUNK_BYTES: usize = 256 << 10;
 const MIB: f64 = (1 << 20) as f64;
 /// Until windows and buffers have the size they keep.
 const WARM_UP: Duration = Duration::from_millis(500);
+/// Over the long way OpenSSH's server takes its time to enlarge its own buffers.
+const FAR_WARM_UP: Duration = Duration::from_millis(2000);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -90,7 +92,7 @@ struct Moved {
 
 fn run(rig: &Rig, side: &Side, ports: Ports, direction: Direction, n: usize, window: Duration) -> Moved {
     let transfers = Transfers::start(rig, ports, direction, n);
-    std::thread::sleep(WARM_UP);
+    std::thread::sleep(if ports.flood == side.far.flood { FAR_WARM_UP } else { WARM_UP });
     let (before, cpu, begin) = (transfers.moved(), side.cpu_time(), Instant::now());
     std::thread::sleep(window);
     let (after, cpu, took) = (transfers.moved(), side.cpu_time() - cpu, begin.elapsed());

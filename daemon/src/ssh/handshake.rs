@@ -83,10 +83,10 @@ impl Sizes {
     /// More than 64 KiB is a mistake to russh. OpenSSH moves its whole buffer, which is as large as the window, for
     /// each of the first packets: the larger they are, the fewer.
     const FAR_PACKET_BYTES: u32 = (64 << 10) - 1;
-    /// russh gives back half a window at a time, so half of it bounds what comes in a round trip: 240 MiB/s.
-    const WINDOW_BYTES_PER_MS: u128 = (480 << 20) / 1000;
+    /// russh gives back half a window at a time, so half of it bounds what comes in a round trip: 240 MiB/s at 50 ms.
+    const WINDOW_BYTES_PER_MS: u128 = (600 << 20) / 1000;
     /// What a server takes until it answers, on a day when it has much to do.
-    const THINKING: Duration = Duration::from_millis(5);
+    const THINKING: Duration = Duration::from_millis(10);
 
     /// A large window makes long ways fast and short ones slow: OpenSSH fills it where it can, and moves it about.
     /// Nothing here grows with it: what nobody takes is bounded by the queues behind it.

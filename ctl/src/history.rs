@@ -42,7 +42,7 @@ impl History {
         let total = Total {
             up_seconds,
             down_seconds,
-            availability_percent: (0.0 < all).then(|| 100.0 * up_seconds / all),
+            availability_percent: (0.0 < all).then(|| 100.0 * (up_seconds / all)),
             outages: forwards.iter().map(|forward| forward.outages_total).sum(),
         };
         History { since, until, forwards, total, skipped_lines }

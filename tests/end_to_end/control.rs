@@ -223,4 +223,7 @@ fn watch_resumes_where_it_was() {
     let mut too_old = world.watch_with(&["--since", "99999999"]);
     let first = too_old.until("the first event", |_| true);
     assert_eq!(first.event["event"], "snapshot", "what the daemon does not know begins anew");
+    let said = std::fs::read_to_string(world.path("watch.log")).unwrap();
+    assert!(said.contains("does not remember what came behind 99999999"), "{said}");
+    assert!(!said.contains(&format!("behind {since}")), "{said}");
 }

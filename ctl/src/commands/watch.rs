@@ -28,6 +28,7 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
         is_known = true;
     }
     let mut events = client.watch(selectors.clone(), args.since).await?;
+    let mut resumed_behind = args.since;
     let mut reader_gone = std::pin::pin!(stdout_closed());
     let mut counters = std::pin::pin!(next_counters(&client, &selectors, args.stats));
     let mut counted: Vec<ForwardStatus> = Vec::new();
@@ -50,7 +51,13 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
                     }
                     event => event?,
                 };
-                is_known |= matches!(event, StatusEvent::Snapshot(_));
+                let is_snapshot = matches!(event, StatusEvent::Snapshot(_));
+                if let Some(since) = resumed_behind.take()
+                    && is_snapshot
+                {
+                    printer.note(format!("alknetd does not remember what came behind {since}; this is how things are"));
+                }
+                is_known |= is_snapshot;
                 view.apply(&event);
                 print(&event, printer)?;
             }

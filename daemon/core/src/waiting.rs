@@ -60,7 +60,7 @@ impl Session {
     /// The cause as people see it: with how often it was in vain, and with what else it waits for.
     pub(crate) fn told(&self, cause: &Reason) -> Reason {
         let mut told = cause.clone();
-        if MANY_FAILURES <= self.failures {
+        if MANY_FAILURES <= self.failures && crate::cause::may_cure_itself(cause.code) {
             // The count itself is in `attempt`; a message that changes with every try would be news with every try.
             told.message
                 .push_str(&format!("; failed {MANY_FAILURES} times in a row or more, next tries are far apart"));
@@ -71,7 +71,41 @@ impl Session {
                 "; after so many handshakes without a login the next one waits (at most {HANDSHAKES_PER_MINUTE} a minute)"
             );
             told.message.push_str(&more);
+            told.hint.get_or_insert_with(|| "the next try comes by itself".to_owned());
         }
         told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn now() -> Moment {
+        Moment { steady: Instant::now(), wall: Timestamp::UNIX_EPOCH }
+    }
+
+    #[test]
+    fn only_what_is_tried_by_itself_is_said_to_be_tried_further_apart() {
+        let mut session = Session::new(now());
+        session.failures = MANY_FAILURES;
+        let refused = Reason::new(Stage::Tcp, Code::ConnectionRefused, "prod refuses connections");
+        let changed = Reason::new(Stage::HostKey, Code::HostKeyChanged, "the host key of prod changed");
+
+        assert!(session.told(&refused).message.ends_with("next tries are far apart"));
+        assert_eq!(session.told(&changed), changed);
+    }
+
+    #[test]
+    fn whoever_waits_for_the_budget_is_told_what_comes_next() {
+        let mut session = Session::new(now());
+        session.is_held = true;
+        let ended = Reason::new(Stage::Tcp, Code::Disconnected, "the session was ended here");
+
+        assert_eq!(session.told(&ended).hint.unwrap(), "the next try comes by itself");
     }
 }

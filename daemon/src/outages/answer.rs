@@ -57,7 +57,7 @@ fn history((id, name): &Key, timeline: &Timeline, since: Timestamp, now: Timesta
         known_since: timeline.known_since,
         up_seconds,
         down_seconds,
-        availability_percent: (0.0 < all).then(|| 100.0 * up_seconds / all),
+        availability_percent: (0.0 < all).then(|| 100.0 * (up_seconds / all)),
         outages_total,
         outages: outages.split_off(outages.len().saturating_sub(MAX_OUTAGES)),
     }

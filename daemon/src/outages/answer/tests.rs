@@ -55,6 +55,19 @@ fn selectors_find_removed_rules_by_the_name_they_had() {
 }
 
 #[test]
+fn what_was_never_down_was_there_for_exactly_a_hundred_percent() {
+    let timelines = timelines();
+    for millis in 1..2000 {
+        let until = at(0) + jiff::SignedDuration::from_millis(millis);
+        let question = Question { selectors: vec!["web".parse().unwrap()], since: at(0), after: None };
+
+        let page = page(&timelines, &question, until, 0).unwrap();
+
+        assert_eq!(page.forwards[0].availability_percent, Some(100.0), "after {millis} ms");
+    }
+}
+
+#[test]
 fn of_a_journal_that_knows_nothing_all_is_nothing() {
     let empty = Timelines::of([]);
     for selectors in [vec![], vec![Selector::All]] {

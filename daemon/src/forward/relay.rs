@@ -198,8 +198,7 @@ impl Relay<'_> {
     ///
     /// The channel is read even while the program takes nothing, until the queue is full, and longer while others are
     /// on the session and it has room. Then the session waits: alone, for as long as the program likes, since
-    /// nobody else does; with others, or while connections find every session sealed, for a limited time in which the
-    /// program has to take something. When the session is
+    /// nobody else does; with others, for a limited time in which the program has to take something. When the session is
     /// over, what it has left is little and is read whatever the queue holds: it may be the end of the answer.
     async fn inbound(&self, source: &mut impl Source, sent_everything: &Notify) -> Result<(), End> {
         let mut spill = Spill::new(self.spill_bytes);
@@ -251,7 +250,7 @@ impl Relay<'_> {
                 () = &mut over, if !is_over => is_over = true,
                 () = others_changed(account.as_ref()), if stalled_at.is_some() => {}
                 () = sleep_until(stalled_at) => {
-                    if account.as_ref().is_some_and(Account::is_in_the_way) {
+                    if account.as_ref().is_some_and(Account::has_others) {
                         return Err(End::Stalled);
                     }
                     full = None;

@@ -66,7 +66,7 @@ impl Attempt {
     /// Reports `Connected` at most once and then `Lost` exactly once, with code `disconnected` when it was
     /// cancelled. By then the link is taken away and every relay on it was told. A panic counts as a loss.
     pub async fn run(self) {
-        let session = Arc::new(Session::new(self.pool.locked_out.clone()));
+        let session = Arc::new(Session::new(self.pool.eased.clone()));
         session.load.wear.limit(self.settings.renew_after_bytes);
         let cut = CancellationToken::new();
         let (destination, epoch) = (self.destination.clone(), self.epoch);

@@ -40,32 +40,8 @@ pub(super) struct Load {
     buffered_bytes: AtomicUsize,
     /// It takes no new connections.
     retired: AtomicBool,
-    locked_out: Arc<LockedOut>,
-}
-
-/// The connections that wait because every session of their destination is sealed, and there may be no further one.
-#[derive(Debug, Default)]
-pub(super) struct LockedOut {
-    n_connections: AtomicUsize,
-    /// A session takes connections again: told to those that wait.
-    pub(super) eased: Notify,
-}
-
-impl LockedOut {
-    /// One more waits, until the guard is dropped.
-    pub(super) fn enter(self: &Arc<Self>) -> LockedOutConnection {
-        self.n_connections.fetch_add(1, Relaxed);
-        LockedOutConnection(self.clone())
-    }
-}
-
-/// One connection that waits.
-pub(super) struct LockedOutConnection(Arc<LockedOut>);
-
-impl Drop for LockedOutConnection {
-    fn drop(&mut self) {
-        self.0.n_connections.fetch_sub(1, Relaxed);
-    }
+    /// A session of this destination takes connections again: told to those that wait.
+    eased: Arc<Notify>,
 }
 
 /// Open connections by rule.
@@ -76,8 +52,8 @@ struct Users {
 }
 
 impl Load {
-    pub(super) fn new(locked_out: Arc<LockedOut>) -> Self {
-        Load { locked_out, ..Load::default() }
+    pub(super) fn new(eased: Arc<Notify>) -> Self {
+        Load { eased, ..Load::default() }
     }
 
     pub(super) fn n_connections(&self) -> usize {
@@ -211,18 +187,13 @@ impl Account {
             }
         }
         if was_sealed && !load.is_sealed() {
-            load.locked_out.eased.notify_waiters();
+            load.eased.notify_waiters();
         }
     }
 
     /// Whether other connections would wait if this one were not read.
-    fn has_others(&self) -> bool {
+    pub fn has_others(&self) -> bool {
         1 < self.session.load.n_connections()
-    }
-
-    /// Whether somebody waits until this one is read: on its session, or for any session of the destination.
-    pub fn is_in_the_way(&self) -> bool {
-        self.has_others() || 0 < self.session.load.locked_out.n_connections.load(Relaxed)
     }
 
     /// Whether a connection that is full should still be read, so that others do not wait for it.

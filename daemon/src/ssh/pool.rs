@@ -7,11 +7,10 @@ use std::time::Duration;
 use alknet_core::{Epoch, Event};
 use alknet_proto::status::LinkStatus;
 use alknet_proto::{Destination, ForwardId};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::link::Link;
-use super::load::LockedOut;
 use crate::counters::SessionCounters;
 
 /// How long a connection waits for a further link that would suit it better than those that are there.
@@ -25,7 +24,8 @@ pub struct Pool {
     /// What its session carries, over all links and reconnects.
     pub counters: Arc<SessionCounters>,
     links: watch::Sender<Links>,
-    pub(super) locked_out: Arc<LockedOut>,
+    /// Is told when a link that was sealed takes connections again.
+    pub(super) eased: Arc<Notify>,
     /// Somebody has asked for a further link since the links last changed.
     has_asked: AtomicBool,
     inbox: mpsc::Sender<Event>,
@@ -83,7 +83,7 @@ impl Pool {
             destination,
             counters: Arc::default(),
             links: watch::Sender::default(),
-            locked_out: Arc::default(),
+            eased: Arc::default(),
             has_asked: AtomicBool::new(false),
             inbox,
         }
@@ -141,7 +141,7 @@ impl Pool {
         let mut links = self.links.subscribe();
         let mut held = None;
         loop {
-            let eased = self.locked_out.eased.notified();
+            let eased = self.eased.notified();
             tokio::pin!(eased);
             eased.as_mut().enable();
             let (picked, may_grow) = {
@@ -149,7 +149,6 @@ impl Pool {
                 (pick(&links.live, &wish), links.may_grow)
             };
             let mut late = NoLink::NotInTime;
-            let mut locked_out = None;
             let until = match picked {
                 Pick::Good(link) => return Ok(link),
                 Pick::Busy(link) => {
@@ -166,8 +165,6 @@ impl Pool {
                 Pick::Sealed => {
                     if may_grow {
                         self.ask_for_more();
-                    } else {
-                        locked_out = Some(self.locked_out.enter());
                     }
                     late = NoLink::Sealed;
                     began + SEALED_LIMIT
@@ -187,7 +184,6 @@ impl Pool {
                 () = &mut eased => {}
                 () = sleep_until(until) => {}
             }
-            drop(locked_out);
         }
     }
 

@@ -11,10 +11,11 @@ use alknet_proto::Reason;
 use alknet_proto::status::Algorithms;
 use russh::ChannelId;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::load::{Load, LockedOut};
+use super::load::Load;
 use super::opening::Openings;
 use super::opens::Opens;
 use super::remote::RemoteListeners;
@@ -151,9 +152,9 @@ impl Session {
         self.keepalive.get().copied().unwrap_or(Keepalive { interval: Duration::ZERO, count: 0 })
     }
 
-    /// A session that has not begun, of a destination whose waiting connections are `locked_out`.
-    pub(super) fn new(locked_out: Arc<LockedOut>) -> Self {
-        Session { load: Load::new(locked_out), ..Session::default() }
+    /// A session that has not begun, of a destination whose connections wait for `eased`.
+    pub(super) fn new(eased: Arc<Notify>) -> Self {
+        Session { load: Load::new(eased), ..Session::default() }
     }
 
     /// It goes directly from this machine to `server`.

@@ -31,6 +31,8 @@ pub struct Config {
     ssh_options: Vec<String>,
     /// How many sessions one destination may have under load. Default 3.
     max_sessions_per_destination: Option<usize>,
+    /// How many sessions there may be in all, to whatever destination. Default 256.
+    max_sessions: Option<usize>,
     /// A session is replaced when one key has encrypted so many bytes. Default 2^36, which is 64 GiB.
     renew_after_bytes: Option<u64>,
     /// A session is replaced when one key has been in use for so long, in seconds. Default 86400.
@@ -40,6 +42,9 @@ pub struct Config {
 /// The least that makes sense: a session costs a login.
 const MIN_RENEW_BYTES: u64 = 1 << 20;
 const MIN_RENEW_SECONDS: u64 = 10;
+
+/// More than one daemon has descriptors for.
+const MAX_SESSIONS: usize = 65_536;
 
 /// The longest time that a setting may be, so that sums of them make sense.
 const MAX_SECONDS: u64 = 86_400;
@@ -84,6 +89,9 @@ impl Config {
         }
         if self.max_sessions_per_destination.is_some_and(|sessions| !(1..=16).contains(&sessions)) {
             return Err("max_sessions_per_destination is 1 to 16".to_owned());
+        }
+        if self.max_sessions.is_some_and(|sessions| !(1..=MAX_SESSIONS).contains(&sessions)) {
+            return Err(format!("max_sessions is 1 to {MAX_SESSIONS}"));
         }
         if self.renew_after_bytes.is_some_and(|bytes| bytes < MIN_RENEW_BYTES) {
             return Err(format!("renew_after_bytes is at least {MIN_RENEW_BYTES}"));
@@ -138,7 +146,10 @@ impl Config {
     /// What the decisions depend on.
     pub fn options(&self) -> Options {
         let defaults = Options::default();
-        Options { max_links: self.max_sessions_per_destination.unwrap_or(defaults.max_links) }
+        Options {
+            max_links: self.max_sessions_per_destination.unwrap_or(defaults.max_links),
+            max_sessions: self.max_sessions.unwrap_or(defaults.max_sessions),
+        }
     }
 
     /// A session is replaced when one key has encrypted so much.

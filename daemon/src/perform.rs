@@ -126,6 +126,11 @@ impl Performer {
                     session.pool.retire(epoch);
                 }
             }
+            Action::Cut(forward) => {
+                if let Some(forward) = self.forwards.get_mut(&forward) {
+                    std::mem::take(&mut forward.cut).cancel();
+                }
+            }
             Action::Growth { destination, may_grow } => self.session(&destination).pool.set_growth(may_grow),
             Action::Disconnect { destination, epoch } => {
                 if let Some(attempt) = self.attempt(&destination, epoch) {

@@ -85,6 +85,8 @@ pub enum Action {
         /// The number of the attempt.
         epoch: Epoch,
     },
+    /// Reset what connections of a forward are left on links that its listener moved away from, and all others.
+    Cut(ForwardId),
     /// Look out for a change of what a final failure may be due to; answered by `Mended`, once.
     LookOut {
         /// Where it went.

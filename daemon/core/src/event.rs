@@ -6,7 +6,7 @@ use alknet_proto::status::Algorithms;
 use alknet_proto::{Destination, ForwardId, Operation, Reason, RequestId};
 
 use crate::host::Host;
-use crate::limits::MAX_LINKS;
+use crate::limits::{MAX_LINKS, MAX_SESSIONS};
 use crate::rules::SavedRules;
 
 /// Names one client connection of one daemon run.
@@ -192,11 +192,13 @@ pub enum Event {
 pub struct Options {
     /// How many links one destination may have, 1 or more.
     pub max_links: usize,
+    /// How many links there may be in all, 1 or more.
+    pub max_sessions: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_links: MAX_LINKS }
+        Options { max_links: MAX_LINKS, max_sessions: MAX_SESSIONS }
     }
 }
 

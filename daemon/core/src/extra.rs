@@ -58,7 +58,7 @@ pub(crate) struct Extras {
     each: BTreeMap<Epoch, Extra>,
     /// Connections would rather have one more.
     is_asked_for: bool,
-    /// An attempt failed: the next one waits until then.
+    /// An attempt failed, or may not be yet: the next one waits until then.
     not_before: Option<Moment>,
     /// What connections were last told about whether asking helps.
     told_may_grow: bool,
@@ -78,6 +78,16 @@ impl Extras {
         if let Some(Extra::Opening { deadline, .. }) = self.each.get_mut(&epoch) {
             *deadline = until;
         }
+    }
+
+    /// How many there are of them all, attempts included.
+    pub(crate) fn n_links(&self) -> usize {
+        self.each.len()
+    }
+
+    /// Those that are logged in.
+    pub(crate) fn logged_in(&self) -> impl Iterator<Item = Epoch> {
+        self.each.iter().filter(|(_, extra)| !matches!(extra, Extra::Opening { .. })).map(|(epoch, _)| *epoch)
     }
 
     pub(crate) fn is_retiring(&self, epoch: Epoch) -> bool {
@@ -102,6 +112,11 @@ impl Extras {
         std::mem::take(&mut self.is_asked_for) && self.has_room(now, max_links) && !self.is_opening(Purpose::Beside)
     }
 
+    /// The attempt that was asked for may not be before then. From then on, connections may ask again.
+    pub(crate) fn put_off(&mut self, until: Moment) {
+        self.not_before = Some(until);
+    }
+
     /// Whether one more may be there, beside the first link.
     fn has_room(&self, now: Moment, max_links: usize) -> bool {
         let n_links = 1 + self.each.values().filter(|extra| !matches!(extra, Extra::Retiring { .. })).count();
@@ -112,9 +127,10 @@ impl Extras {
         self.each.values().any(|extra| matches!(extra, Extra::Opening { purpose, .. } if *purpose == meant))
     }
 
-    /// Whether connections that want one more may get one, where that is news.
-    pub(crate) fn growth_news(&mut self, is_active: bool, now: Moment, max_links: usize) -> Option<bool> {
-        let may_grow = is_active && (self.has_room(now, max_links) || self.is_opening(Purpose::Beside));
+    /// Whether connections that want one more may get one, where that is news. `may_start`: there may be one more as
+    /// far as it is not about this destination alone.
+    pub(crate) fn growth_news(&mut self, may_start: bool, now: Moment, max_links: usize) -> Option<bool> {
+        let may_grow = self.is_opening(Purpose::Beside) || may_start && self.has_room(now, max_links);
         let is_news = may_grow != self.told_may_grow;
         self.told_may_grow = may_grow;
         is_news.then_some(may_grow)
@@ -126,6 +142,15 @@ impl Extras {
 
     pub(crate) fn retire(&mut self, epoch: Epoch, live: &Live, now: Moment) {
         self.each.insert(epoch, live.retiring(now));
+    }
+
+    /// A further link is to take nothing new. Tells whether it did until now.
+    pub(crate) fn retire_open(&mut self, epoch: Epoch, now: Moment) -> bool {
+        let live = self.take(epoch);
+        if let Some(live) = &live {
+            self.retire(epoch, live, now);
+        }
+        live.is_some()
     }
 
     /// An attempt succeeded. Tells what it was for; `None` where nobody waits for it any more.
@@ -160,8 +185,12 @@ impl Extras {
 
     /// The link of this number, taken out to become the first one.
     pub(crate) fn take(&mut self, epoch: Epoch) -> Option<Live> {
-        match self.each.remove(&epoch)? {
-            Extra::Open(live) => Some(live),
+        match self.each.get(&epoch)? {
+            Extra::Open(live) => {
+                let live = live.clone();
+                self.each.remove(&epoch);
+                Some(live)
+            }
             Extra::Opening { .. } | Extra::Retiring { .. } => None,
         }
     }

@@ -83,6 +83,8 @@ pub(crate) struct Forward {
     pub(crate) hampered: Option<Reason>,
     /// Its listener on the server goes over to another link: it is closed there and opened here.
     pub(crate) moves: bool,
+    /// Connections may be left on a link that its listener moved away from.
+    pub(crate) has_left_some: bool,
     /// The port that was bound last.
     pub(crate) port: Option<u16>,
     /// Refusals of the listener in a row.
@@ -130,6 +132,7 @@ impl Forward {
             listener: Listener::Closed,
             hampered: None,
             moves: false,
+            has_left_some: false,
             port: None,
             refusals: 0,
             usage,
@@ -183,9 +186,14 @@ impl Forward {
         }
     }
 
+    /// Whether it may have connections at all: it is not stopped, nor about to be.
+    pub(crate) fn may_carry(&self) -> bool {
+        !self.stopped && !self.pausing && !matches!(self.life, Life::Ending | Life::Failed)
+    }
+
     /// Whether it should listen, and for a remote forward on which session.
     pub(crate) fn should_listen(&self, session: Option<&Session>) -> Option<Option<Epoch>> {
-        if self.stopped || self.pausing || matches!(self.life, Life::Ending | Life::Failed) {
+        if !self.may_carry() {
             return None;
         }
         if !self.is_remote() {

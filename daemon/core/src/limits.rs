@@ -45,11 +45,17 @@ pub const NUDGE_AFTER: Duration = Duration::from_secs(30);
 pub const DAMAGE_WINDOW: Duration = Duration::from_secs(600);
 /// How many links one destination has at most, unless configured otherwise.
 pub const MAX_LINKS: usize = 3;
+/// How many links there are in all, of whatever kind, unless configured otherwise: each costs memory, a login on its
+/// server, and a place in the tables of every firewall on the way.
+pub const MAX_SESSIONS: usize = 256;
+/// A session that waits because there are so many looks again after so long at the latest.
+pub const ROOM_AGAIN: Duration = Duration::from_secs(60);
 /// A further link that carries nothing for so long is ended.
 pub const EXTRA_IDLE: Duration = Duration::from_secs(300);
 /// After an attempt at a further link failed, the next one comes this much later at the earliest.
 pub const EXTRA_AFTER: Duration = Duration::from_secs(30);
-/// How long a link that was replaced goes on for the connections that it has.
-pub const RETIRING_LIMIT: Duration = Duration::from_secs(3600);
+/// How long a link that was replaced goes on for the connections that it has. A connection that is open for days should
+/// not break because a key is old; links that are replaced each day should not become many either.
+pub const RETIRING_LIMIT: Duration = Duration::from_secs(24 * 3600);
 /// How long a link that was replaced and carries nothing waits for a connection that has just chosen it.
 pub const RETIRING_GRACE: Duration = Duration::from_secs(1);

@@ -208,9 +208,11 @@ impl Model {
     fn rouse(&mut self, turn: &mut Turn) {
         self.supervision.excuse_all();
         for (destination, session) in &mut self.sessions {
-            if let Some(epoch) = session.active_epoch() {
+            let logged_in: Vec<Epoch> = session.active_epoch().into_iter().chain(session.extras.logged_in()).collect();
+            for epoch in logged_in {
                 turn.actions.push(Action::Probe { destination: destination.clone(), epoch });
-            } else if matches!(session.phase, Phase::Suspended { .. }) || session.has_despaired() {
+            }
+            if matches!(session.phase, Phase::Suspended { .. }) || session.has_despaired() {
                 session.retry(turn.now);
             }
         }
@@ -219,6 +221,11 @@ impl Model {
                 *at = turn.now;
             }
         }
+    }
+
+    /// How many links there are in all, those that are not logged in and those on their way out included.
+    pub(crate) fn n_links(&self) -> usize {
+        self.sessions.values().map(Session::n_links).sum()
     }
 
     fn load(&mut self, rules: SavedRules, turn: &Turn) {

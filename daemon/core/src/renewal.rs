@@ -12,6 +12,7 @@ use crate::model::{Model, Turn};
 use crate::moment::Moment;
 use crate::requests::no_session;
 use crate::session::Phase;
+use crate::waiting::no_room;
 
 /// Somebody waits for a link to be replaced.
 #[derive(Debug)]
@@ -37,12 +38,8 @@ impl Model {
             session.retry(turn.now);
             return Some(Ok(Output::Destinations(vec![destination])));
         }
-        if let Err(wait) = self.replace_link(&destination, turn) {
-            let message = format!(
-                "{destination} had too many handshakes without a login: the next one may be in {} s",
-                wait.as_secs() + 1
-            );
-            return Some(Err(Fault::new(Code::ServerBusy, message).at(Stage::Handshake)));
+        if let Err(fault) = self.replace_link(&destination, turn) {
+            return Some(Err(fault));
         }
         self.renewals.push(Renewal { call, destination, deadline });
         None
@@ -50,21 +47,30 @@ impl Model {
 
     /// A link says that its time has come.
     pub(crate) fn worn(&mut self, destination: &Destination, epoch: Epoch, turn: &mut Turn) {
-        let is_first = self.sessions.get(destination).is_some_and(|session| session.active_epoch() == Some(epoch));
-        if is_first {
-            // It says so again, if it may not be replaced now.
+        let Some(session) = self.sessions.get_mut(destination) else { return };
+        if session.active_epoch() != Some(epoch) {
+            // There are others, and connections ask for one more where these are busy.
+            if session.extras.retire_open(epoch, turn.now) {
+                turn.actions.push(Action::Retire { destination: destination.clone(), epoch });
+            }
+        } else if session.may_have_more() {
+            // It says so again, if it may not be replaced now. Nobody is asked for a login that nobody waits for.
             let _ = self.replace_link(destination, turn);
         }
     }
 
-    /// Starts the attempt that is to replace the first link, unless one is under way. Fails with how long it must wait.
-    fn replace_link(&mut self, destination: &Destination, turn: &mut Turn) -> Result<(), Duration> {
+    /// Starts the attempt that is to replace the first link, unless one is under way. Fails where it may not be now.
+    fn replace_link(&mut self, destination: &Destination, turn: &mut Turn) -> Result<(), Fault> {
         let accept_new = self.accepts_new_key(destination);
+        let has_room = self.n_links() < self.options.max_sessions;
         let Some(session) = self.sessions.get_mut(destination) else { return Ok(()) };
         if self.stopping || session.extras.is_opening(Purpose::InPlace) {
             return Ok(());
         }
-        self.supervision.may_start(destination, turn.now)?;
+        if !has_room {
+            return Err(no_room(self.options.max_sessions).into());
+        }
+        self.supervision.may_start(destination, turn.now).map_err(|wait| too_many_handshakes(destination, wait))?;
         let epoch = self.last_epoch.next();
         session.extras.start(epoch, Purpose::InPlace, turn.now);
         turn.actions.push(Action::Connect { destination: destination.clone(), epoch, accept_new });
@@ -122,4 +128,12 @@ impl Model {
             turn.answers.push((renewal.call, Answer::Ready(answer)));
         }
     }
+}
+
+fn too_many_handshakes(destination: &Destination, wait: Duration) -> Fault {
+    let message = format!(
+        "{destination} had too many handshakes without a login: the next one may be in {} s",
+        wait.as_secs() + 1
+    );
+    Fault::new(Code::ServerBusy, message).at(Stage::Handshake)
 }

@@ -78,6 +78,11 @@ impl Session {
         }
     }
 
+    /// How many links it has, those that are not logged in and those on their way out included.
+    pub(crate) fn n_links(&self) -> usize {
+        self.extras.n_links() + usize::from(self.open_epoch().is_some())
+    }
+
     /// The attempt that is under way or logged in.
     pub(crate) fn open_epoch(&self) -> Option<Epoch> {
         match &self.phase {

@@ -8,7 +8,7 @@ use crate::cause::may_cure_itself;
 use crate::event::Epoch;
 use crate::extra::Purpose;
 use crate::forward::{Forward, Life, Listener, Usage};
-use crate::limits::{ATTEMPT_LIMIT, CLOSE_LIMIT, LISTEN_LIMIT, REBIND_AFTER};
+use crate::limits::{ATTEMPT_LIMIT, CLOSE_LIMIT, LISTEN_LIMIT, REBIND_AFTER, ROOM_AGAIN};
 use crate::model::{Model, Turn};
 use crate::session::{Phase, Session};
 
@@ -115,8 +115,11 @@ impl Model {
                 self.sessions.insert(forward.spec.destination.clone(), Session::new(turn.now));
             }
         }
+        let mut n_links = self.n_links();
         let Model { sessions, forwards, last_epoch, stopping, options, supervision, .. } = self;
         for (destination, session) in sessions {
+            n_links -= session.n_links();
+            let has_room = |session: &Session| n_links + session.n_links() < options.max_sessions;
             let users = || forwards.values().filter(|forward| forward.spec.destination == *destination);
             let accept_new = || users().any(|forward| forward.is_visible() && forward.spec.accept_new);
             give_up_if_late(destination, session, turn);
@@ -125,7 +128,12 @@ impl Model {
                 for epoch in session.rest(turn.now) {
                     turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
                 }
-            } else if session.is_due(turn.now) && !*stopping && supervision.let_start(destination, session, turn.now) {
+            } else if session.is_due(turn.now) && !*stopping && !has_room(session) {
+                session.wait_for_room(options.max_sessions, turn.now + ROOM_AGAIN);
+            } else if (session.is_due(turn.now) || session.waits_for_room() && has_room(session))
+                && !*stopping
+                && supervision.let_start(destination, session, turn.now)
+            {
                 let epoch = last_epoch.next();
                 session.start_attempt(epoch, turn.now + ATTEMPT_LIMIT);
                 turn.actions.push(Action::Connect {
@@ -133,18 +141,25 @@ impl Model {
                     epoch,
                     accept_new: accept_new(),
                 });
-            } else if wants_one_more && !*stopping && supervision.may_start(destination, turn.now).is_ok() {
-                let epoch = last_epoch.next();
-                session.extras.start(epoch, Purpose::Beside, turn.now);
-                turn.actions.push(Action::Connect {
-                    destination: destination.clone(),
-                    epoch,
-                    accept_new: accept_new(),
-                });
+            } else if wants_one_more && !*stopping && has_room(session) {
+                match supervision.may_start(destination, turn.now) {
+                    Ok(()) => {
+                        let epoch = last_epoch.next();
+                        session.extras.start(epoch, Purpose::Beside, turn.now);
+                        turn.actions.push(Action::Connect {
+                            destination: destination.clone(),
+                            epoch,
+                            accept_new: accept_new(),
+                        });
+                    }
+                    Err(wait) => session.extras.put_off(turn.now + wait),
+                }
             }
-            if let Some(may_grow) = session.extras.growth_news(session.may_have_more(), turn.now, options.max_links) {
+            let may_start = session.may_have_more() && has_room(session);
+            if let Some(may_grow) = session.extras.growth_news(may_start, turn.now, options.max_links) {
                 turn.actions.push(Action::Growth { destination: destination.clone(), may_grow });
             }
+            n_links += session.n_links();
         }
     }
 
@@ -213,17 +228,23 @@ fn settle_listener(forward: &mut Forward, wanted: Option<Option<Epoch>>, session
     };
     let has_moved = on_session.is_some() && on_session != active;
     let is_left_behind = has_moved && session.zip(on_session).is_some_and(|(s, epoch)| s.extras.is_retiring(epoch));
+    // One that moves has nothing to wait for when the link that it leaves has ended.
+    forward.moves &= wanted.is_some() && (!has_moved || matches!(forward.listener, Listener::Closing { .. }));
     if has_moved && !is_left_behind {
         forward.listener = Listener::Closed;
-        forward.moves = false;
+    }
+    if forward.has_left_some && !forward.may_carry() {
+        turn.actions.push(Action::Cut(forward.id));
+        forward.has_left_some = false;
     }
     match forward.listener {
         Listener::Opening { epoch, on_session, .. } | Listener::Open { epoch, on_session }
             if wanted.is_none() || is_left_behind =>
         {
             // The connections of a listener that only moves to another link go on.
-            turn.actions.push(Action::Close { forward: forward.id, epoch, cut: wanted.is_none() });
-            forward.moves = wanted.is_some();
+            turn.actions.push(Action::Close { forward: forward.id, epoch, cut: !forward.may_carry() });
+            forward.has_left_some |= forward.may_carry();
+            forward.moves = wanted.is_some() && (forward.moves || matches!(forward.listener, Listener::Open { .. }));
             forward.listener = Listener::Closing { epoch, on_session, deadline: turn.now + CLOSE_LIMIT };
         }
         Listener::Opening { epoch, on_session, deadline } if deadline.steady <= now => {
@@ -233,10 +254,6 @@ fn settle_listener(forward: &mut Forward, wanted: Option<Option<Epoch>>, session
             let message = format!("listening took longer than {} s", LISTEN_LIMIT.as_secs());
             let reason = Reason::new(stage, Code::TimedOut, message);
             forward.listener = Listener::Refused { reason, on_session, retry_at: Some(turn.now + REBIND_AFTER) };
-        }
-        Listener::Closing { epoch, .. } if wanted.is_none() && forward.moves => {
-            turn.actions.push(Action::Close { forward: forward.id, epoch, cut: true });
-            forward.moves = false;
         }
         Listener::Closing { deadline, .. } if deadline.steady <= now => forward.listener = Listener::Closed,
         Listener::Refused { .. } if wanted.is_none() || forward.is_due_again(turn.now) => {

@@ -7,6 +7,13 @@ use crate::limits::{HANDSHAKES_PER_MINUTE, MANY_FAILURES};
 use crate::moment::Moment;
 use crate::session::{Phase, Session};
 
+/// Why there is no further session of any destination.
+pub(crate) fn no_room(max_sessions: usize) -> Reason {
+    let message = format!("{max_sessions} sessions are open, and no more may be (max_sessions)");
+    Reason::new(Stage::Tcp, Code::SessionLimit, message)
+        .with_hint("stop forwards that are not needed, or raise max_sessions in the daemon's configuration")
+}
+
 impl Session {
     /// It may not try before then: its destination has had too many handshakes. `last` is what the last one came to, for
     /// a session that knows of none.
@@ -15,6 +22,16 @@ impl Session {
         let cause = self.cause().cloned().or(last).unwrap_or_else(unknown);
         self.phase = Phase::Suspended { cause, retry_at: until };
         self.is_held = true;
+    }
+
+    /// There are as many sessions as there may be: it looks again then, or as soon as there is room.
+    pub(crate) fn wait_for_room(&mut self, max_sessions: usize, until: Moment) {
+        self.phase = Phase::Suspended { cause: no_room(max_sessions), retry_at: until };
+        self.is_held = false;
+    }
+
+    pub(crate) fn waits_for_room(&self) -> bool {
+        matches!(&self.phase, Phase::Suspended { cause, .. } if cause.code == Code::SessionLimit)
     }
 
     /// Its server is to be left alone until then, for this reason.

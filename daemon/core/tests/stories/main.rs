@@ -13,6 +13,7 @@ mod limits;
 mod links;
 mod paging;
 mod requests;
+mod room;
 mod saved;
 mod sessions;
 mod supervision;

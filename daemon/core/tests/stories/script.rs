@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use alknet_core::{Action, Call, ClientId, Epoch, Event, Host, Listen, Model, Moment, Peer, SavedRules};
+use alknet_core::{Action, Call, ClientId, Epoch, Event, Host, Listen, Model, Moment, Options, Peer, SavedRules};
 use alknet_proto::status::Algorithms;
 use alknet_proto::{
     Bind, Destination, ForwardId, ForwardSpec, Forwarding, Operation, RequestId, Selector, Stage, StatusEvent,
@@ -252,6 +252,9 @@ impl Story {
             ["link", "quiet", to] => self.link_use(to, epoch, false),
             ["worn", to] => Event::Worn { destination: to.parse().unwrap(), epoch: self.attempt(to, epoch) },
             ["renew", to] => self.ask(Operation::RenewSession(to.parse().unwrap())),
+            ["allow", number, "sessions"] => {
+                Event::Configured(Options { max_sessions: number.parse().unwrap(), ..Options::default() })
+            }
             ["everybody", "retries"] => Event::RetryAll,
             ["signal", "to", "stop"] => Event::ShutdownAsked,
             ["tick"] => Event::Tick,
@@ -288,6 +291,7 @@ impl Story {
             Action::Listen(listen) => self.listen(&listen),
             Action::Close { forward, cut: true, .. } => format!("close {}", self.names[&forward]),
             Action::Close { forward, cut: false, .. } => format!("move {}", self.names[&forward]),
+            Action::Cut(forward) => format!("cut {}", self.names[&forward]),
             Action::Retire { destination, epoch } => format!("retire {destination} #{}", epoch.0),
             Action::Growth { destination, may_grow } if self.tells_growth => {
                 format!("{destination} {}", if may_grow { "may have more" } else { "has no more" })

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use alknet_core::{Action, Call, ClientId, Event, Model, Moment, SavedRules};
+use alknet_core::{Action, Call, ClientId, Event, Model, Moment, Options, SavedRules};
 use alknet_proto::{
     Bind, Code, Destination, ForwardId, ForwardSpec, Forwarding, Operation, Reason, RequestId, Selector, SessionState,
     Stage, Status,
@@ -35,6 +35,9 @@ impl History {
             is_told: std::env::var_os("ALKNET_WORLD_SEED").is_some(),
         };
         history.step(Event::Loaded(SavedRules::default()));
+        // Few enough that it matters, in every other history.
+        let max_sessions = if history.dice.one_in(2) { 2 + history.dice.roll(4) as usize } else { 256 };
+        history.configure(max_sessions);
         let selective = match history.dice.roll(3) {
             0 => Selector::Tag("a".parse().unwrap()),
             1 => Selector::Host("prod".parse().unwrap()),
@@ -51,6 +54,7 @@ impl History {
             self.random_step();
         }
         self.world.is_kind = true;
+        self.configure(256);
         self.leave_links();
         self.come_to_rest();
         // The disk is right before anything more is asked: a later save would hide one that was lost.
@@ -84,6 +88,10 @@ impl History {
             .iter()
             .filter(|session| matches!(session.state, SessionState::Failed | SessionState::NeedsInput));
         assert!(self.world.looked_for.keys().eq(failed.map(|session| &session.destination)), "who is looked out for");
+        for (forward, session) in &self.world.left_behind {
+            let status = snapshot.forwards.iter().find(|other| other.id == *forward).map(|forward| forward.status);
+            assert_ne!(status, Some(Status::Stopped), "{forward} is stopped and has connections on {session:?}");
+        }
         for forward in &snapshot.forwards {
             let needs_reason = matches!(forward.status, Status::Suspended | Status::Error);
             let is_short = forward.reason.as_ref().is_some_and(|reason| reason.code == Code::TooManyFiles);
@@ -91,6 +99,11 @@ impl History {
             let is_right = if forward.reason.is_some() { may_have_one } else { !needs_reason };
             assert!(is_right, "{:?} with {:?}", forward.status, forward.reason);
         }
+    }
+
+    fn configure(&mut self, max_sessions: usize) {
+        self.world.max_sessions = max_sessions;
+        self.step(Event::Configured(Options { max_sessions, ..Options::default() }));
     }
 
     /// A watcher begins, or goes on after the number that it saw last.
@@ -134,6 +147,15 @@ impl History {
     fn deliver(&mut self) -> bool {
         let news = self.world.next_news(&mut self.dice);
         news.is_some_and(|event| {
+            match &event {
+                Event::Connected { epoch, .. } if self.world.sessions.contains_key(epoch) => {
+                    self.world.logged_in.insert(*epoch);
+                }
+                Event::Lost { epoch, .. } => {
+                    self.world.logged_in.remove(epoch);
+                }
+                _ => {}
+            }
             self.step(event);
             true
         })
@@ -210,8 +232,12 @@ impl History {
                 self.step(Event::ClientGone(ClientId(2)));
             }
             7 => {
-                let event = if self.dice.one_in(2) { Event::Roused } else { Event::RetryAll };
-                self.step(event);
+                self.world.probed.clear();
+                let was_there = self.world.logged_in.clone();
+                let is_roused = self.dice.one_in(2);
+                self.step(if is_roused { Event::Roused } else { Event::RetryAll });
+                let unasked: Vec<_> = was_there.difference(&self.world.probed).filter(|_| is_roused).collect();
+                assert!(unasked.is_empty(), "links that nobody asked: {unasked:?}");
             }
             8 | 9 => {
                 if let Some(epoch) = self.dice.pick(self.world.sessions.keys().copied()) {
@@ -257,7 +283,13 @@ impl History {
         let links = self.world.sessions.iter().map(|(epoch, destination)| (*epoch, destination.clone()));
         let Some((epoch, destination)) = self.dice.pick(links) else { return };
         let event = match self.dice.roll(5) {
-            0 | 1 => Event::Crowded { destination },
+            0 | 1 => {
+                // One who asks again or too late changes nothing.
+                if self.world.may_grow.contains(&destination) {
+                    self.world.have_asked.insert(destination.clone());
+                }
+                Event::Crowded { destination }
+            }
             2 => Event::Worn { destination, epoch },
             3 => Event::LinkInUse { destination, epoch, in_use: true },
             _ => Event::LinkInUse { destination, epoch, in_use: false },
@@ -324,6 +356,8 @@ impl History {
     }
 
     fn check_agreement(&mut self) {
+        let unheard: Vec<_> = self.world.have_asked.intersection(&self.world.may_grow).collect();
+        assert!(unheard.is_empty(), "who asked for a further link waits for ever: {unheard:?}");
         assert!(self.world.unanswered.is_empty(), "never answered: {:?}", self.world.unanswered);
         let snapshot = self.model.snapshot();
         for forward in &snapshot.forwards {

@@ -35,7 +35,13 @@ pub(crate) struct World {
     /// Those of them that take nothing new.
     retired: BTreeSet<Epoch>,
     /// Where connections believe that they may have a further link.
-    may_grow: BTreeSet<Destination>,
+    pub(crate) may_grow: BTreeSet<Destination>,
+    /// Where they have asked for one since the links last changed.
+    pub(crate) have_asked: BTreeSet<Destination>,
+    /// Connections of a forward that are left on a link that its listener moved away from.
+    pub(crate) left_behind: BTreeSet<(ForwardId, Epoch)>,
+    /// How many links there may be in all.
+    pub(crate) max_sessions: usize,
     /// What a restart would find.
     pub(crate) disk: SavedRules,
     /// What the store was given and has not written, oldest first.
@@ -47,6 +53,10 @@ pub(crate) struct World {
     pub(crate) counted_forwards: BTreeSet<ForwardId>,
     pub(crate) counted_sessions: BTreeSet<Destination>,
     last_epoch: Epoch,
+    /// Links that were asked whether they are still there.
+    pub(crate) probed: BTreeSet<Epoch>,
+    /// Links whose login the model was told of.
+    pub(crate) logged_in: BTreeSet<Epoch>,
     /// The failures that somebody looks out for a remedy of.
     pub(crate) looked_for: BTreeMap<Destination, Epoch>,
     /// Attempts that knocked and wait.
@@ -61,19 +71,31 @@ impl World {
     pub(crate) fn perform(&mut self, action: Action, dice: &mut Dice) {
         match action {
             Action::Listen(listen) => self.listen(listen, dice),
-            Action::Close { forward, epoch, .. } => {
+            Action::Close { forward, epoch, cut } => {
                 assert!(self.counted_forwards.contains(&forward), "{forward} is forgotten and closed");
-                if self.listeners.remove(&(forward, epoch)).is_some() && (self.is_kind || !dice.one_in(25)) {
+                let closed = self.listeners.remove(&(forward, epoch));
+                let on_session = closed.as_ref().and_then(|listening| listening.on_session);
+                if cut {
+                    self.cut(forward);
+                } else if let Some(session) = on_session {
+                    self.left_behind.insert((forward, session));
+                }
+                if closed.is_some() && (self.is_kind || !dice.one_in(25)) {
                     self.tell(Source::Listener(forward, epoch), Event::ListenerClosed { forward, epoch });
                 }
             }
             Action::Connect { destination, epoch, .. } => self.connect(destination, epoch, dice),
             Action::Retire { destination, epoch } => {
                 assert!(self.counted_sessions.contains(&destination), "{destination} is forgotten and retired");
-                self.retired.insert(epoch);
+                assert!(self.retired.insert(epoch), "{epoch:?} is retired twice");
+            }
+            Action::Cut(forward) => {
+                assert!(self.counted_forwards.contains(&forward), "{forward} is forgotten and cut");
+                self.cut(forward);
             }
             Action::Growth { destination, may_grow } => {
                 assert_ne!(self.may_grow.contains(&destination), may_grow, "no news of {destination}");
+                self.have_asked.remove(&destination);
                 if may_grow {
                     self.may_grow.insert(destination);
                 } else {
@@ -82,6 +104,7 @@ impl World {
             }
             // What looked alive may turn out to be dead.
             Action::Probe { destination, epoch } => {
+                self.probed.insert(epoch);
                 let is_open = self.sessions.get(&epoch) == Some(&destination);
                 if is_open && !self.is_kind && dice.one_in(3) {
                     self.lose_session(epoch, dice);
@@ -89,6 +112,7 @@ impl World {
             }
             Action::Disconnect { destination, epoch } => {
                 assert!(self.counted_sessions.contains(&destination), "{destination} is forgotten and disconnected");
+                self.logged_in.remove(&epoch);
                 if self.sessions.remove(&epoch).is_some() {
                     self.end_remote_listeners(epoch);
                     let reason = Reason::new(Stage::Tcp, Code::Disconnected, "told to");
@@ -123,6 +147,7 @@ impl World {
                 let is_open = self.listeners.keys().any(|(open, _)| *open == forward);
                 assert!(!is_open, "{forward} is forgotten and listens");
                 self.counted_forwards.remove(&forward);
+                self.cut(forward);
             }
             Action::ForgetSession(destination) => {
                 let is_used = self.listeners.values().any(|listening| listening.destination == destination)
@@ -200,6 +225,7 @@ impl World {
         let open = self.sessions.iter().filter(|(epoch, to)| **to == destination && !self.retired.contains(epoch));
         // One beside them is on its way to take a place.
         assert!(open.count() <= MAX_LINKS, "too many attempts to {destination}");
+        assert!(self.sessions.len() < self.max_sessions, "{} links are open already", self.sessions.len());
         self.counted_sessions.insert(destination.clone());
         self.sessions.insert(epoch, destination.clone());
         if !self.is_kind && dice.one_in(6) {
@@ -273,6 +299,12 @@ impl World {
 
     fn end_remote_listeners(&mut self, session: Epoch) {
         self.listeners.retain(|_, listening| listening.on_session != Some(session));
+        self.left_behind.retain(|(_, on_session)| *on_session != session);
+    }
+
+    /// Every connection of a forward is reset.
+    fn cut(&mut self, forward: ForwardId) {
+        self.left_behind.retain(|(left, _)| *left != forward);
     }
 
     /// A session ends by itself, or an attempt fails.
@@ -309,7 +341,8 @@ impl World {
         let source = dice.pick(self.news.keys())?.clone();
         let queue = self.news.get_mut(&source).unwrap();
         let event = queue.pop_front().unwrap();
-        if let Event::Connected { epoch, .. } | Event::Lost { epoch, .. } = &event {
+        if let Event::Connected { epoch, destination, .. } | Event::Lost { epoch, destination, .. } = &event {
+            self.have_asked.remove(destination);
             self.inside.remove(epoch);
             self.at_doors.remove(epoch);
         }

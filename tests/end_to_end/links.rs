@@ -95,6 +95,29 @@ fn a_reader_that_takes_nothing_harms_nobody_and_gets_every_byte_when_it_reads_on
 }
 
 #[test]
+fn where_there_may_be_one_session_only_a_slow_reader_is_read_on_for_the_next_connection() {
+    const LENGTH: usize = 40 << 20;
+    let world = World::new();
+    let sshd = Sshd::start(&world, "prod");
+    std::fs::create_dir_all(world.config_path().parent().unwrap()).unwrap();
+    std::fs::write(world.config_path(), "max_sessions_per_destination = 1\n").unwrap();
+    world.start();
+    let (echo_target, source) = (targets::echo(), targets::source(5, LENGTH));
+    world.add_active("slow", &["-L", &format!("0:127.0.0.1:{}", source.port()), "prod"]);
+    world.add_active("fast", &["-L", &format!("0:127.0.0.1:{}", echo_target.port()), "prod"]);
+
+    let (mut paused, mut content) = begin_and_pause(world.port("slow"));
+    wait_for("the session is sealed", || is_sealed(&world).then_some(()));
+    echo(&mut connect(world.port("fast")));
+
+    let mut rest = Vec::new();
+    paused.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len() + 1, LENGTH);
+    assert!(content.matches(&rest));
+    assert_eq!(sshd.logins(), 1);
+}
+
+#[test]
 fn who_is_on_the_session_already_waits_half_a_minute_at_most() {
     let (world, _sshd) = real_world();
     let (echo_target, source) = (targets::echo(), targets::source(5, DOWNLOAD));

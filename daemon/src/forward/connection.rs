@@ -195,7 +195,6 @@ async fn link_for(local: &LocalStream, rule: &Rule, lost: &[Epoch], hold: Option
         NoLink::Down => (Code::ConnectionLost, "the session is down"),
         NoLink::TooManyWait => (Code::ConnectionLost, "too many connections wait for the session"),
         NoLink::NotInTime => (Code::ConnectionLost, "the session did not come in time"),
-        NoLink::Sealed => (Code::SessionLimit, "every session waits for a program that does not read"),
         NoLink::Ending => (Code::DaemonStopping, "the daemon is ending"),
     };
     Err(End::Refused { reason: Reason::new(Stage::Tcp, code, message), is_answered: false })

@@ -4,13 +4,14 @@
 //! directions have. What is cut short ends by a reset, so that no program takes it for a whole answer.
 
 use std::io::{self, IoSlice};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use alknet_proto::Reason;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -196,9 +197,9 @@ impl Relay<'_> {
 
     /// From the channel to the local program.
     ///
-    /// The channel is read even while the program takes nothing, until the queue is full, and longer while others are
-    /// on the session and it has room. Then the session waits: alone, for as long as the program likes, since
-    /// nobody else does; with others, for a limited time in which the program has to take something. When the session is
+    /// The channel is read even while the program takes nothing, until the queue or the session is full, and longer
+    /// while others are on the session and it has room. Then the session waits: alone, for as long as the program
+    /// likes, since nobody else does; with others, for a limited time in which the program has to take something. When the session is
     /// over, what it has left is little and is read whatever the queue holds: it may be the end of the answer.
     async fn inbound(&self, source: &mut impl Source, sent_everything: &Notify) -> Result<(), End> {
         let mut spill = Spill::new(self.spill_bytes);
@@ -218,8 +219,14 @@ impl Relay<'_> {
             if spill.is_empty() && heard != Heard::Something {
                 break;
             }
+            // Who takes its bytes does not come to wait, and need not listen for what would end that.
+            let mut changed = pin!(account.as_ref().filter(|_| !spill.is_empty()).map(Account::changed));
+            if let Some(changed) = changed.as_mut().as_pin_mut() {
+                changed.enable();
+            }
+            let has_others = account.as_ref().is_some_and(Account::has_others);
             let goes_on = match heard {
-                Heard::Something => is_over || spill.has_room() || account.as_ref().is_some_and(Account::may_go_over),
+                Heard::Something => is_over || may_be_read(account.as_ref(), &spill),
                 // No bytes come any more, so that a full queue is no reason not to listen.
                 Heard::End => true,
                 Heard::Closed => false,
@@ -229,7 +236,9 @@ impl Relay<'_> {
                 full = None;
             }
             let stalled_at = if waits_for_program {
-                Some(full.get_or_insert_with(|| Full::since_now(source)).stalled_at)
+                let full = full.get_or_insert_with(|| Full::since_now(source));
+                full.note_others(has_others);
+                Some(full.stalled_at)
             } else {
                 None
             };
@@ -248,9 +257,9 @@ impl Relay<'_> {
                     }
                 }
                 () = &mut over, if !is_over => is_over = true,
-                () = others_changed(account.as_ref()), if stalled_at.is_some() => {}
+                () = told(changed), if stalled_at.is_some() => {}
                 () = sleep_until(stalled_at) => {
-                    if account.as_ref().is_some_and(Account::has_others) {
+                    if has_others {
                         return Err(End::Stalled);
                     }
                     full = None;
@@ -315,18 +324,35 @@ impl Relay<'_> {
 /// The queue is full, and the session waits for the program.
 struct Full {
     stalled_at: Instant,
+    /// Nobody else is on the session.
+    is_alone: bool,
     _held_up: Option<HeldUp>,
 }
 
 impl Full {
     fn since_now(source: &impl Source) -> Self {
-        Full { stalled_at: Instant::now() + STALL_LIMIT, _held_up: source.hold_up() }
+        Full { stalled_at: Instant::now() + STALL_LIMIT, is_alone: true, _held_up: source.hold_up() }
+    }
+
+    /// The time that a program has begins when somebody comes to wait for it.
+    fn note_others(&mut self, has_others: bool) {
+        if self.is_alone && has_others {
+            self.stalled_at = Instant::now() + STALL_LIMIT;
+        }
+        self.is_alone = !has_others;
     }
 }
 
-async fn others_changed(account: Option<&Account>) {
+fn may_be_read(account: Option<&Account>, spill: &Spill) -> bool {
     match account {
-        Some(account) => account.others_changed().await,
+        Some(account) => account.may_be_read(!spill.has_room()),
+        None => spill.has_room(),
+    }
+}
+
+async fn told(changed: Pin<&mut Option<Notified<'_>>>) {
+    match changed.as_pin_mut() {
+        Some(changed) => changed.await,
         None => std::future::pending().await,
     }
 }

@@ -68,6 +68,7 @@ impl Attempt {
     pub async fn run(self) {
         let session = Arc::new(Session::new(self.pool.eased.clone()));
         session.load.wear.limit(self.settings.renew_after_bytes);
+        session.load.limit_busy(self.settings.busy_channels);
         let cut = CancellationToken::new();
         let (destination, epoch) = (self.destination.clone(), self.epoch);
         let (pool, inbox) = (self.pool.clone(), self.inbox.clone());
@@ -213,7 +214,7 @@ impl Attempt {
                     () = sleep_until(deadline) => {
                         let was_heard = deadline < link.session.last_heard.at() + patience;
                         if link.session.is_held_up() {
-                            // russh stands still, so nothing can be heard. Whoever holds it up has a limit of its own.
+                            // russh stands still, so nothing can be heard. Whoever holds up others has a limit of its own.
                             link.session.last_heard.is_now();
                         } else if !was_heard {
                             let silence = if is_probe { patience } else { interval * count };

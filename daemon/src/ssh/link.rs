@@ -89,6 +89,11 @@ impl Link {
         self.session.load.is_sealed()
     }
 
+    /// What waits in it for slow programs.
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.session.load.buffered_bytes()
+    }
+
     pub(super) fn room_for(&self, forward: ForwardId) -> Room {
         let load = &self.session.load;
         Room {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use alknet_proto::ForwardId;
 use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
 use super::session::{Session, locked};
@@ -18,17 +19,21 @@ const BUSY_BYTES: u64 = 16 << 10;
 const BULK_BYTES: u64 = 1 << 20;
 /// So many busy channels are enough for one session.
 pub(super) const BUSY_CHANNELS: u32 = 10;
+/// What a packet costs its key beside its payload: no key may see 2^32 packets, however small.
+const PACKET_OVERHEAD_BYTES: u64 = 32;
 /// How long traffic is looked back at: connections that start together are not bulk to each other.
 const WINDOW: Duration = Duration::from_millis(250);
 /// What may wait for slow programs in one session, in bytes.
 const SESSION_LIMIT_BYTES: usize = 64 << 20;
+/// What may wait for one program however much waits for others: who takes its bytes is not stopped by who does not.
+const LEAST_BYTES: usize = 64 << 10;
 
 /// The load of one session.
 #[derive(Debug, Default)]
 pub(super) struct Load {
     users: Mutex<Users>,
-    /// Somebody came or left: told to every connection that waits for the others to leave.
-    users_changed: Notify,
+    /// Somebody came or left, or there is room again: told to every connection that is not read.
+    changed: Notify,
     /// It is used for the first time or no more: told to the attempt.
     pub(super) use_changed: Notify,
     traffic: Traffic,
@@ -66,16 +71,26 @@ impl Load {
 
     /// Whether a new connection would wait for others.
     pub(super) fn is_crowded(&self) -> bool {
-        BUSY_CHANNELS <= self.n_busy() || BULK_BYTES <= self.traffic.bytes_before()
+        self.traffic.busy_channels.load(Relaxed) <= self.n_busy() || BULK_BYTES <= self.traffic.bytes_before()
     }
 
     pub(super) fn n_busy(&self) -> u32 {
         self.traffic.n_busy()
     }
 
+    /// Takes another number than [`BUSY_CHANNELS`] for enough.
+    pub(super) fn limit_busy(&self, busy_channels: u32) {
+        self.traffic.busy_channels.store(busy_channels, Relaxed);
+    }
+
     /// Whether a program reads so slowly that everything on this session may come to wait for it.
     pub(super) fn is_sealed(&self) -> bool {
-        0 < self.n_full.load(Relaxed) || SESSION_LIMIT_BYTES <= self.buffered_bytes()
+        0 < self.n_full.load(Relaxed) || !self.has_room()
+    }
+
+    /// Whether more may wait for slow programs.
+    fn has_room(&self) -> bool {
+        self.buffered_bytes() < SESSION_LIMIT_BYTES
     }
 
     pub(super) fn buffered_bytes(&self) -> usize {
@@ -104,7 +119,7 @@ impl Load {
 
     fn carried(&self, channel: &ChannelTraffic, n_bytes: u64) {
         self.traffic.add(channel, n_bytes);
-        self.wear.add(n_bytes);
+        self.wear.add(n_bytes + PACKET_OVERHEAD_BYTES);
     }
 
     /// Payload bytes to and from the server.
@@ -131,7 +146,7 @@ impl Claim {
         if is_first {
             load.use_changed.notify_one();
         }
-        load.users_changed.notify_waiters();
+        load.changed.notify_waiters();
         Claim { session: session.clone(), forward }
     }
 }
@@ -153,7 +168,7 @@ impl Drop for Claim {
         if is_last {
             load.use_changed.notify_one();
         }
-        load.users_changed.notify_waiters();
+        load.changed.notify_waiters();
     }
 }
 
@@ -172,7 +187,7 @@ impl Account {
     /// So many bytes wait now. While the connection `is_full`, new ones go to another session.
     pub fn note(&mut self, held_bytes: usize, is_full: bool) {
         let load = &self.session.load;
-        let was_sealed = load.is_sealed();
+        let (was_sealed, had_room) = (load.is_sealed(), load.has_room());
         if held_bytes != self.held_bytes {
             load.buffered_bytes.fetch_add(held_bytes, Relaxed);
             load.buffered_bytes.fetch_sub(self.held_bytes, Relaxed);
@@ -189,6 +204,9 @@ impl Account {
         if was_sealed && !load.is_sealed() {
             load.eased.notify_waiters();
         }
+        if !had_room && load.has_room() {
+            load.changed.notify_waiters();
+        }
     }
 
     /// Whether other connections would wait if this one were not read.
@@ -196,14 +214,17 @@ impl Account {
         1 < self.session.load.n_connections()
     }
 
-    /// Whether a connection that is full should still be read, so that others do not wait for it.
-    pub fn may_go_over(&self) -> bool {
-        self.has_others() && self.session.load.buffered_bytes() < SESSION_LIMIT_BYTES
+    /// Whether the connection should be read on. One that `is_full` is, too, so that others do not wait for it, as
+    /// long as the session has room.
+    pub fn may_be_read(&self, is_full: bool) -> bool {
+        let has_room = self.session.load.has_room() && (!is_full || self.has_others());
+        has_room || self.held_bytes < LEAST_BYTES
     }
 
-    /// Waits until a connection came to the session or left it.
-    pub async fn others_changed(&self) {
-        self.session.load.users_changed.notified().await;
+    /// Waits until a connection came to the session or left it, or the session has room again. Enable it before
+    /// looking at what it tells of.
+    pub fn changed(&self) -> Notified<'_> {
+        self.session.load.changed.notified()
     }
 }
 
@@ -223,6 +244,8 @@ struct Traffic {
     bytes_before: AtomicU64,
     n_busy: AtomicU32,
     n_busy_before: AtomicU32,
+    /// So many of them are enough.
+    busy_channels: AtomicU32,
 }
 
 /// The part of one channel in it.
@@ -241,6 +264,7 @@ impl Default for Traffic {
             bytes_before: AtomicU64::new(0),
             n_busy: AtomicU32::new(0),
             n_busy_before: AtomicU32::new(0),
+            busy_channels: AtomicU32::new(BUSY_CHANNELS),
         }
     }
 }
@@ -327,6 +351,32 @@ mod tests {
         assert!(session.load.is_sealed());
         drop(account);
         assert_eq!((session.load.is_sealed(), session.load.buffered_bytes()), (false, 0));
+    }
+
+    #[tokio::test]
+    async fn many_that_take_nothing_share_what_may_wait_in_a_session() {
+        let session = Arc::new(Session::default());
+        let mut accounts: Vec<Account> = (0..100).map(|_| Account::new(&session)).collect();
+        let _claims: Vec<Claim> = (0..100).map(|n| Claim::new(&session, ForwardId(n))).collect();
+
+        for round in 1.. {
+            let read: Vec<&mut Account> = accounts.iter_mut().filter(|account| account.may_be_read(false)).collect();
+            if read.is_empty() {
+                break;
+            }
+            read.into_iter().for_each(|account| account.note(round << 15, false));
+        }
+
+        let most = SESSION_LIMIT_BYTES + 100 * (LEAST_BYTES + (1 << 15));
+        assert!(session.load.buffered_bytes() <= most, "{}", session.load.buffered_bytes());
+        let mut quick = Account::new(&session);
+        assert!(quick.may_be_read(false), "who takes its bytes is read");
+        quick.note(LEAST_BYTES, false);
+        let again = std::pin::pin!(quick.changed());
+        assert!(!quick.may_be_read(false));
+        accounts.drain(..50);
+        tokio::time::timeout(Duration::from_secs(5), again).await.expect("it is told that there is room");
+        assert!(quick.may_be_read(false));
     }
 
     #[test]

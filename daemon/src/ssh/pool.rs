@@ -1,7 +1,6 @@
 //! The live links of one destination, and which of them takes a new connection.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use alknet_core::{Epoch, Event};
@@ -11,12 +10,15 @@ use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::link::Link;
+use super::session::locked;
 use crate::counters::SessionCounters;
 
 /// How long a connection waits for a further link that would suit it better than those that are there.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long a connection waits where every link is sealed.
+/// How long a connection waits for a further link where every link is sealed.
 const SEALED_LIMIT: Duration = Duration::from_secs(15);
+/// Who asked for a further link and heard nothing asks again after so long.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// The links of one destination.
 pub struct Pool {
@@ -26,8 +28,8 @@ pub struct Pool {
     links: watch::Sender<Links>,
     /// Is told when a link that was sealed takes connections again.
     pub(super) eased: Arc<Notify>,
-    /// Somebody has asked for a further link since the links last changed.
-    has_asked: AtomicBool,
+    /// When somebody asked for a further link, if that was since the links last changed.
+    asked_at: Mutex<Option<Instant>>,
     inbox: mpsc::Sender<Event>,
 }
 
@@ -61,8 +63,6 @@ pub enum NoLink {
     TooManyWait,
     /// It was down for as long as the connection waits.
     NotInTime,
-    /// Every link was sealed for as long as the connection waits.
-    Sealed,
     /// The daemon is ending.
     Ending,
 }
@@ -72,7 +72,8 @@ enum Pick {
     Good(Arc<Link>),
     /// One that is kept busy.
     Busy(Arc<Link>),
-    Sealed,
+    /// All are sealed; in this one the least waits.
+    Sealed(Arc<Link>),
     Down,
 }
 
@@ -84,7 +85,7 @@ impl Pool {
             counters: Arc::default(),
             links: watch::Sender::default(),
             eased: Arc::default(),
-            has_asked: AtomicBool::new(false),
+            asked_at: Mutex::new(None),
             inbox,
         }
     }
@@ -96,18 +97,18 @@ impl Pool {
             }
             links.live.push(link);
         });
-        self.has_asked.store(false, Relaxed);
+        *locked(&self.asked_at) = None;
     }
 
     pub(super) fn take_away(&self, epoch: Epoch) {
         self.links.send_modify(|links| links.live.retain(|link| link.epoch() != epoch));
-        self.has_asked.store(false, Relaxed);
+        *locked(&self.asked_at) = None;
     }
 
     /// Whether connections that ask for a further link may get one.
     pub fn set_growth(&self, may_grow: bool) {
         self.links.send_modify(|links| links.may_grow = may_grow);
-        self.has_asked.store(false, Relaxed);
+        *locked(&self.asked_at) = None;
     }
 
     /// The link takes no new connections.
@@ -135,7 +136,8 @@ impl Pool {
     /// with the most room.
     ///
     /// Waits at most 1 s for a further link where all are busy, at most 15 s where every link is sealed, and
-    /// until `hold` where there is none. Dropping the future gives up.
+    /// until `hold` where there is none. Where no further one comes, a busy or sealed one is better than none.
+    /// Dropping the future gives up.
     pub async fn link_for(&self, wish: Wish<'_>) -> Result<Arc<Link>, NoLink> {
         let began = Instant::now();
         let mut links = self.links.subscribe();
@@ -148,35 +150,34 @@ impl Pool {
                 let links = links.borrow_and_update();
                 (pick(&links.live, &wish), links.may_grow)
             };
-            let mut late = NoLink::NotInTime;
-            let until = match picked {
+            let (until, instead) = match picked {
                 Pick::Good(link) => return Ok(link),
                 Pick::Busy(link) => {
                     let is_worth_it = may_grow && link.login_took() < PATIENCE;
                     if may_grow {
                         self.ask_for_more();
                     }
-                    let may_wait = held.is_some() || 0 < wish.held.available_permits();
-                    if !is_worth_it || !may_wait || PATIENCE <= began.elapsed() {
-                        return Ok(link);
-                    }
-                    began + PATIENCE
+                    let until = if is_worth_it { began + PATIENCE } else { began };
+                    (until, Some(link))
                 }
-                Pick::Sealed => {
+                Pick::Sealed(link) => {
                     if may_grow {
                         self.ask_for_more();
                     }
-                    late = NoLink::Sealed;
-                    began + SEALED_LIMIT
+                    // Without a further one, its reader is read on for the newcomer, as long as that goes.
+                    let until = if may_grow { began + SEALED_LIMIT } else { began };
+                    (until, Some(link))
                 }
-                Pick::Down => wish.hold.ok_or(NoLink::Down)?,
+                Pick::Down => (wish.hold.ok_or(NoLink::Down)?, None),
             };
-            if held.is_none() {
-                let permit = wish.held.try_acquire().map_err(|_| NoLink::TooManyWait)?;
-                held = Some((permit, self.counters.wait()));
-            }
             if until <= Instant::now() {
-                return Err(late);
+                return instead.ok_or(NoLink::NotInTime);
+            }
+            if held.is_none() {
+                match wish.held.try_acquire() {
+                    Ok(permit) => held = Some((permit, self.counters.wait())),
+                    Err(_) => return instead.ok_or(NoLink::TooManyWait),
+                }
             }
             // All arms are cancel-safe; whatever comes, the links are looked at again.
             tokio::select! {
@@ -189,10 +190,11 @@ impl Pool {
 
     /// Once for each state of the links: a full inbox has more important things to hear.
     fn ask_for_more(&self) {
-        if !self.has_asked.swap(true, Relaxed)
-            && self.inbox.try_send(Event::Crowded { destination: self.destination.clone() }).is_err()
+        let mut asked_at = locked(&self.asked_at);
+        if asked_at.is_none_or(|at| ASK_AGAIN_AFTER <= at.elapsed())
+            && self.inbox.try_send(Event::Crowded { destination: self.destination.clone() }).is_ok()
         {
-            self.has_asked.store(false, Relaxed);
+            *asked_at = Some(Instant::now());
         }
     }
 }
@@ -201,11 +203,14 @@ fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
     let usable = live
         .iter()
         .filter(|link| !link.is_retired() && !wish.lost.contains(&link.epoch()) && !link.over().is_cancelled());
-    let mut is_down = true;
+    let mut sealed: Option<(usize, &Arc<Link>)> = None;
     let mut best: Option<(_, &Arc<Link>)> = None;
     for link in usable {
-        is_down = false;
         if link.is_sealed() {
+            let waits = link.buffered_bytes();
+            if sealed.is_none_or(|(least, _)| waits < least) {
+                sealed = Some((waits, link));
+            }
             continue;
         }
         let room = link.room_for(wish.forward);
@@ -213,11 +218,11 @@ fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
             best = Some((room, link));
         }
     }
-    match best {
-        Some((room, link)) if !room.is_crowded => Pick::Good(link.clone()),
-        Some((_, link)) => Pick::Busy(link.clone()),
-        None if is_down => Pick::Down,
-        None => Pick::Sealed,
+    match (best, sealed) {
+        (Some((room, link)), _) if !room.is_crowded => Pick::Good(link.clone()),
+        (Some((_, link)), _) => Pick::Busy(link.clone()),
+        (None, Some((_, link))) => Pick::Sealed(link.clone()),
+        (None, None) => Pick::Down,
     }
 }
 

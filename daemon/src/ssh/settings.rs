@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::wear;
+use super::{load, wear};
 
 /// How long a server may stay silent before it is asked whether it is there.
 pub(super) const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
@@ -26,6 +26,8 @@ pub struct Settings {
     pub renew_after_bytes: u64,
     /// A session is replaced when one key has been in use for so long.
     pub renew_after: Duration,
+    /// So many busy channels are enough for one link: a new connection gets another one.
+    pub busy_channels: u32,
     /// The socket (or pipe) of the user's ssh-agent.
     pub auth_sock: Option<PathBuf>,
     /// The local login name; it is the one on the server too where nothing else is said.
@@ -64,6 +66,7 @@ impl Settings {
             keepalive_count: KEEPALIVE_COUNT,
             renew_after_bytes: wear::MAX_BYTES,
             renew_after: wear::MAX_AGE,
+            busy_channels: load::BUSY_CHANNELS,
             auth_sock: agent(),
             user,
             ssh_config: ssh.join("config"),

@@ -40,6 +40,7 @@ impl World {
             keepalive_count: 3,
             renew_after_bytes: u64::MAX,
             renew_after: Duration::from_secs(24 * 3600),
+            busy_channels: 10,
             auth_sock: None,
             user: "me".to_owned(),
             ssh_config: home.join(".ssh/config"),

@@ -43,6 +43,7 @@ impl World {
             keepalive_count: 3,
             renew_after_bytes: u64::MAX,
             renew_after: Duration::MAX,
+            busy_channels: 10,
             auth_sock: Some(PathBuf::from("/agent")),
             user: "me".to_owned(),
             ssh_config: self.at(".ssh/config"),

@@ -4,12 +4,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use alknet_core::Options;
+use alknet_core::limits::{HANDSHAKES_PER_MINUTE, MAX_FORWARDS};
+use alknet_proto::status::Limits;
 use alknet_proto::{Code, Fault, Stage};
 use serde::Deserialize;
 
+use crate::forward;
 use crate::logging::{Format, Level};
 use crate::ssh::SshOptions;
-use crate::text_file;
+use crate::{ssh, text_file};
 
 /// What the file may say; each setting has a default, so that the file may be missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -33,6 +36,10 @@ pub struct Config {
     max_sessions_per_destination: Option<usize>,
     /// How many sessions there may be in all, to whatever destination. Default 256.
     max_sessions: Option<usize>,
+    /// How many connections one rule may have open. Default 4096.
+    max_connections_per_rule: Option<usize>,
+    /// So many busy channels are enough for one session; a new connection gets another one. Default 10.
+    busy_channels_per_session: Option<u32>,
     /// A session is replaced when one key has encrypted so many bytes. Default 2^36, which is 64 GiB.
     renew_after_bytes: Option<u64>,
     /// A session is replaced when one key has been in use for so long, in seconds. Default 86400.
@@ -45,6 +52,7 @@ const MIN_RENEW_SECONDS: u64 = 10;
 
 /// More than one daemon has descriptors for.
 const MAX_SESSIONS: usize = 65_536;
+const MAX_CONNECTIONS: usize = 65_536;
 
 /// The longest time that a setting may be, so that sums of them make sense.
 const MAX_SECONDS: u64 = 86_400;
@@ -93,6 +101,12 @@ impl Config {
         if self.max_sessions.is_some_and(|sessions| !(1..=MAX_SESSIONS).contains(&sessions)) {
             return Err(format!("max_sessions is 1 to {MAX_SESSIONS}"));
         }
+        if self.max_connections_per_rule.is_some_and(|connections| !(1..=MAX_CONNECTIONS).contains(&connections)) {
+            return Err(format!("max_connections_per_rule is 1 to {MAX_CONNECTIONS}"));
+        }
+        if self.busy_channels_per_session.is_some_and(|channels| !(1..=1000).contains(&channels)) {
+            return Err("busy_channels_per_session is 1 to 1000".to_owned());
+        }
         if self.renew_after_bytes.is_some_and(|bytes| bytes < MIN_RENEW_BYTES) {
             return Err(format!("renew_after_bytes is at least {MIN_RENEW_BYTES}"));
         }
@@ -120,6 +134,9 @@ impl Config {
             match_exec,
             ssh_options,
             max_sessions_per_destination,
+            max_sessions,
+            max_connections_per_rule,
+            busy_channels_per_session,
             renew_after_bytes,
             renew_after_seconds,
         } = self;
@@ -132,6 +149,9 @@ impl Config {
             ("match_exec", *match_exec == other.match_exec),
             ("ssh_options", *ssh_options == other.ssh_options),
             ("max_sessions_per_destination", *max_sessions_per_destination == other.max_sessions_per_destination),
+            ("max_sessions", *max_sessions == other.max_sessions),
+            ("max_connections_per_rule", *max_connections_per_rule == other.max_connections_per_rule),
+            ("busy_channels_per_session", *busy_channels_per_session == other.busy_channels_per_session),
             ("renew_after_bytes", *renew_after_bytes == other.renew_after_bytes),
             ("renew_after_seconds", *renew_after_seconds == other.renew_after_seconds),
         ];
@@ -150,6 +170,31 @@ impl Config {
             max_links: self.max_sessions_per_destination.unwrap_or(defaults.max_links),
             max_sessions: self.max_sessions.unwrap_or(defaults.max_sessions),
         }
+    }
+
+    /// How much of everything there may be, for people to see.
+    pub fn limits(&self) -> Limits {
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let Options { max_links, max_sessions } = self.options();
+        Limits {
+            max_sessions: count(max_sessions),
+            max_sessions_per_destination: count(max_links),
+            busy_channels_per_session: self.busy_channels_per_session().into(),
+            max_connections_per_rule: count(self.max_connections_per_rule()),
+            waiting_connections_per_rule: count(forward::MAX_HELD),
+            handshakes_per_minute: HANDSHAKES_PER_MINUTE.into(),
+            max_forwards: count(MAX_FORWARDS),
+        }
+    }
+
+    /// How many connections one rule may have open.
+    pub fn max_connections_per_rule(&self) -> usize {
+        self.max_connections_per_rule.unwrap_or(forward::MAX_CONNECTIONS)
+    }
+
+    /// So many busy channels are enough for one session.
+    pub fn busy_channels_per_session(&self) -> u32 {
+        self.busy_channels_per_session.unwrap_or(ssh::BUSY_CHANNELS)
     }
 
     /// A session is replaced when one key has encrypted so much.
@@ -231,6 +276,18 @@ mod tests {
         assert!(load("log_level = \"loud\"").unwrap_err().starts_with("cannot use FILE:1: "));
         assert!(load("keepalive_count = 0").unwrap_err().contains("1 is the least"));
         assert!(load("stop_grace_seconds = -1").is_err());
+    }
+
+    #[test]
+    fn a_limit_out_of_its_range_is_named() {
+        let settings =
+            ["max_sessions", "max_sessions_per_destination", "max_connections_per_rule", "busy_channels_per_session"];
+        for setting in settings {
+            let problem = load(&format!("{setting} = 0")).unwrap_err();
+            assert!(problem.starts_with(&format!("cannot use FILE: {setting} is 1 to ")), "{problem}");
+            assert!(load(&format!("{setting} = 70000")).is_err(), "{setting}");
+            assert!(load(&format!("{setting} = 1")).is_ok(), "{setting}");
+        }
     }
 
     #[test]

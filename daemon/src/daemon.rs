@@ -59,6 +59,7 @@ impl Daemon {
         rules: SavedRules,
     ) -> Self {
         let started = Instant::now();
+        performer.limit_connections(config.max_connections_per_rule());
         let mut daemon = Daemon { model: Model::new(), performer, inbox, about, started, config, reloader };
         let options = daemon.config.options();
         daemon.turn(Event::Configured(options));
@@ -138,6 +139,8 @@ impl Daemon {
         let changed = self.config.differences(&config);
         if !changed.is_empty() {
             configure(&config, &mut self.performer);
+            self.performer.limit_connections(config.max_connections_per_rule());
+            self.about.limits = config.limits();
             self.config = config;
         }
         changed

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
@@ -15,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::control::Clients;
 use crate::counters::ForwardCounters;
-use crate::forward::{Held, Listener};
+use crate::forward::{Crowd, Held, Listener, MAX_CONNECTIONS};
 use crate::journal;
 use crate::outages::{self, Question};
 use crate::ssh::attempt::Attempt;
@@ -32,6 +33,8 @@ pub struct Performer {
     inbox: mpsc::Sender<Event>,
     /// How attempts that start from now on connect.
     pub settings: Arc<Settings>,
+    /// How many connections a rule may have.
+    max_connections: Arc<AtomicUsize>,
     /// Listeners, their connections, and attempts; a stop waits for them.
     listeners: TaskTracker,
     attempts: TaskTracker,
@@ -42,10 +45,10 @@ pub struct Performer {
 }
 
 /// The task that listens for a forward, or listened last.
-#[derive(Default)]
 struct Forward {
     counters: Arc<ForwardCounters>,
     held: Arc<Held>,
+    crowd: Arc<Crowd>,
     listener: Option<RunningListener>,
     /// Ends the connections of its listeners, also of one that has moved to another link.
     cut: CancellationToken,
@@ -95,11 +98,17 @@ impl Performer {
             outages,
             inbox,
             settings,
+            max_connections: Arc::new(MAX_CONNECTIONS.into()),
             listeners: TaskTracker::new(),
             attempts: TaskTracker::new(),
             evidence: HashMap::new(),
             lookouts: HashMap::new(),
         }
+    }
+
+    /// From now on a rule may have so many connections.
+    pub fn limit_connections(&self, most: usize) {
+        self.max_connections.store(most, Relaxed);
     }
 
     /// Does one thing. `Stop` is the caller's.
@@ -177,7 +186,13 @@ impl Performer {
 
     fn listen(&mut self, listen: Listen) {
         let pool = self.session(&listen.destination).pool.clone();
-        let forward = self.forwards.entry(listen.forward).or_default();
+        let forward = self.forwards.entry(listen.forward).or_insert_with(|| Forward {
+            counters: Arc::default(),
+            held: Arc::default(),
+            crowd: Arc::new(Crowd::new(self.max_connections.clone())),
+            listener: None,
+            cut: CancellationToken::new(),
+        });
         let running = RunningListener { epoch: listen.epoch, stop: CancellationToken::new() };
         let (id, epoch) = (listen.forward, listen.epoch);
         let listener = Listener {
@@ -185,6 +200,7 @@ impl Performer {
             pool,
             counters: forward.counters.clone(),
             held: forward.held.clone(),
+            crowd: forward.crowd.clone(),
             inbox: self.inbox.clone(),
             stop: running.stop.clone(),
             cut: forward.cut.clone(),

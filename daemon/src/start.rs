@@ -190,6 +190,7 @@ impl Start<'_> {
             state_dir: self.state_dir.display().to_string(),
             descriptors_open: None,
             descriptors_limit: None,
+            limits: self.config.limits(),
         };
         let n_rules = rules.rules.len();
         tracing::info!(socket = %about.socket, version = %about.version, rules = n_rules, open_files = self.open_files, "serving");
@@ -243,6 +244,7 @@ fn with_config(settings: Settings, config: &Config) -> Settings {
         ssh_options: config.ssh_options(),
         renew_after_bytes: config.renew_after_bytes().unwrap_or(settings.renew_after_bytes),
         renew_after: config.renew_after().unwrap_or(settings.renew_after),
+        busy_channels: config.busy_channels_per_session(),
         ..settings
     }
 }

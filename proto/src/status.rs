@@ -311,6 +311,27 @@ pub struct DaemonStatus {
     pub descriptors_open: Option<u64>,
     /// Descriptors that it may have open, where there is such a limit.
     pub descriptors_limit: Option<u64>,
+    /// How much of everything there may be.
+    pub limits: Limits,
+}
+
+/// How much of everything there may be; those that can be chosen have the names of their settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Limits {
+    /// SSH connections in all.
+    pub max_sessions: u64,
+    /// SSH connections of one destination.
+    pub max_sessions_per_destination: u64,
+    /// So many busy channels are enough for one SSH connection: a new connection gets another one.
+    pub busy_channels_per_session: u64,
+    /// Open connections of one rule.
+    pub max_connections_per_rule: u64,
+    /// Connections of one rule that wait for a session.
+    pub waiting_connections_per_rule: u64,
+    /// Handshakes that end in no login, of one destination.
+    pub handshakes_per_minute: u64,
+    /// Rules.
+    pub max_forwards: u64,
 }
 
 /// A question that a session asks a person.

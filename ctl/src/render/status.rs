@@ -59,6 +59,7 @@ mod tests {
     use super::super::tests::{look, plain};
     use super::*;
     use crate::sample;
+    use alknet_proto::status::Limits;
 
     fn daemon() -> DaemonStatus {
         DaemonStatus {
@@ -70,6 +71,7 @@ mod tests {
             state_dir: "/home/me/.local/state/alknet".to_owned(),
             descriptors_open: Some(17),
             descriptors_limit: Some(1024),
+            limits: Limits::default(),
         }
     }
 

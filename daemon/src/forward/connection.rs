@@ -22,7 +22,7 @@ pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is read of a handshake at once.
 const HANDSHAKE_CHUNK_BYTES: usize = 512;
 /// Connections of one rule that may wait for its session.
-const MAX_HELD: usize = 64;
+pub const MAX_HELD: usize = 64;
 /// The least time that a connection of a lazy rule waits: it is what makes the session connect.
 const LAZY_HOLD: Duration = Duration::from_secs(30);
 

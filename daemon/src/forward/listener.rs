@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::bind::{self, Bound};
 use super::connection::{self, Rule};
-use super::connections::Connections;
+use super::connections::{Connections, Crowd};
 use super::held::Held;
 use super::remote;
 use crate::counters::ForwardCounters;
@@ -27,6 +27,8 @@ pub struct Listener {
     pub counters: Arc<ForwardCounters>,
     /// For a remote rule: the sessions on which it listened.
     pub held: Arc<Held>,
+    /// The connections of its rule.
+    pub crowd: Arc<Crowd>,
     /// Where its events go.
     pub inbox: mpsc::Sender<Event>,
     /// No new connections; open ones go on.
@@ -93,7 +95,7 @@ impl Listener {
             match accepted {
                 None => self.pause(&mut shortage, descriptors::shortage()).await,
                 Some(Ok(local)) if connections.is_full() => {
-                    self.counters.refuse(Connections::too_many());
+                    self.counters.refuse(connections.too_many());
                     local.reset();
                 }
                 Some(Ok(local)) => {
@@ -120,7 +122,7 @@ impl Listener {
     }
 
     pub(super) fn connections(&self) -> Connections {
-        Connections::new(self.listen.forward, self.listen.tells_use, self.inbox.clone())
+        Connections::new(self.listen.forward, self.crowd.clone(), self.listen.tells_use, self.inbox.clone())
     }
 
     pub(super) async fn told_to_end(&self) {

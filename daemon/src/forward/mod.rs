@@ -16,5 +16,7 @@ mod relay;
 mod socks;
 mod spill;
 
+pub use connection::MAX_HELD;
+pub use connections::{Crowd, MAX_CONNECTIONS};
 pub use held::Held;
 pub use listener::Listener;

@@ -8,7 +8,6 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{HANDSHAKE_TIMEOUT, Rule, is_lost};
-use super::connections::Connections;
 use super::listener::Listener;
 use super::local::LocalStream;
 use super::reclaim;
@@ -80,7 +79,7 @@ async fn accept(listener: &Listener, mut on_server: RemoteListener, over: Cancel
         };
         match incoming {
             Some(incoming) if connections.is_full() => {
-                rule.counters.refuse(Connections::too_many());
+                rule.counters.refuse(connections.too_many());
                 incoming.refuse();
             }
             Some(incoming) if descriptors::are_scarce() => {

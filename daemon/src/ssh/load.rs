@@ -18,7 +18,7 @@ const BUSY_BYTES: u64 = 16 << 10;
 /// A session that moved so much within a whole window carries bulk: a keystroke beside it would wait.
 const BULK_BYTES: u64 = 1 << 20;
 /// So many busy channels are enough for one session.
-pub(super) const BUSY_CHANNELS: u32 = 10;
+pub const BUSY_CHANNELS: u32 = 10;
 /// What a packet costs its key beside its payload: no key may see 2^32 packets, however small.
 const PACKET_OVERHEAD_BYTES: u64 = 32;
 /// How long traffic is looked back at: connections that start together are not bulk to each other.

@@ -43,7 +43,7 @@ mod wire;
 pub use attempt::Attempt;
 pub use channel::{Channel, ChannelClosed, ChannelReader, ChannelWriter, Received};
 pub use link::Link;
-pub use load::{Account, Claim};
+pub use load::{Account, BUSY_CHANNELS, Claim};
 pub use opens::Opens;
 pub use pool::{NoLink, Pool, Wish};
 pub use reclaim::{Ended, ServerProcess};

@@ -10,7 +10,7 @@ use alknet_proto::event::{
 use alknet_proto::explain::{FoundForward, Hop, KeyHolder, OfferedKey, Setting, Source, Taken, Verdict};
 use alknet_proto::history::{ForwardHistory, ForwardKey, HistoryPage, Outage, SessionChange, SessionDetail};
 use alknet_proto::operation::{ForwardRef, OperationKind, ServiceSchema, ServiceSummary};
-use alknet_proto::status::{Algorithms, Change, ForwardDetail, LinkRole, LinkStatus, Refusal};
+use alknet_proto::status::{Algorithms, Change, ForwardDetail, Limits, LinkRole, LinkStatus, Refusal};
 use alknet_proto::{
     Body, Code, DaemonStatus, Destination, Envelope, Explanation, Fault, ForwardId, ForwardKind, ForwardSpec,
     ForwardStats, ForwardStatus, Forwarding, OnSuspend, Operation, Output, Reason, RequestId, Selector, SessionState,
@@ -348,6 +348,15 @@ fn outputs() -> Vec<Output> {
             state_dir: "/home/me/.local/state/alknet".to_owned(),
             descriptors_open: Some(300),
             descriptors_limit: None,
+            limits: Limits {
+                max_sessions: 256,
+                max_sessions_per_destination: 3,
+                busy_channels_per_session: 10,
+                max_connections_per_rule: 4096,
+                waiting_connections_per_rule: 64,
+                handshakes_per_minute: 6,
+                max_forwards: 2000,
+            },
         }),
         Output::Added { forwards: vec![forward()], notices: vec!["port 8080 is open to other machines".to_owned()] },
         Output::Changed(vec![reference]),

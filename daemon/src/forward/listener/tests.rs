@@ -47,6 +47,7 @@ impl World {
             pool: no_session(&inbox),
             counters: counters.clone(),
             held: Arc::default(),
+            crowd: crowd(),
             inbox,
             stop: stop.clone(),
             cut: cut.clone(),
@@ -138,9 +139,18 @@ async fn a_taken_port_is_reported_once() {
     };
     let (stop, cut) = (CancellationToken::new(), CancellationToken::new());
 
-    Listener { listen, pool: no_session(&inbox), counters: Arc::default(), held: Arc::default(), inbox, stop, cut }
-        .run()
-        .await;
+    Listener {
+        listen,
+        pool: no_session(&inbox),
+        counters: Arc::default(),
+        held: Arc::default(),
+        crowd: crowd(),
+        inbox,
+        stop,
+        cut,
+    }
+    .run()
+    .await;
 
     let Some(Event::ListenerRefused { reason, .. }) = events.recv().await else { panic!("it is refused") };
     assert_eq!(reason.code, Code::AddressInUse);
@@ -273,4 +283,8 @@ async fn a_unix_socket_is_gone_when_the_listener_says_that_it_closed() {
 
     assert_eq!(world.event().await, closed());
     assert!(!path.exists());
+}
+
+fn crowd() -> Arc<Crowd> {
+    Arc::new(Crowd::new(Arc::new(4096.into())))
 }

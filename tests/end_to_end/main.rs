@@ -14,6 +14,7 @@ mod forwards;
 mod import;
 mod json;
 mod life;
+mod limits;
 mod links;
 mod logins;
 mod mending;

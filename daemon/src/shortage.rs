@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How long nothing is accepted when the system has no room for another connection.
-pub const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+/// How long nothing is accepted when the system has no room for another connection. Short, since connections that were
+/// given up meanwhile may fill it several times before a living one comes.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// A shortage is over when nothing failed for so long: longer than a pause, so that it does not come and go with each.
 const OVER_AFTER: Duration = Duration::from_millis(1500);
 /// How often a shortage is logged, however many listeners have it.

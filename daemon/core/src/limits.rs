@@ -54,8 +54,8 @@ pub const ROOM_AGAIN: Duration = Duration::from_secs(60);
 pub const EXTRA_IDLE: Duration = Duration::from_secs(300);
 /// After an attempt at a further link failed, the next one comes this much later at the earliest.
 pub const EXTRA_AFTER: Duration = Duration::from_secs(30);
-/// How long a link that was replaced goes on for the connections that it has. A connection that is open for days should
-/// not break because a key is old; links that are replaced each day should not become many either.
-pub const RETIRING_LIMIT: Duration = Duration::from_secs(24 * 3600);
+/// How long a link that was replaced goes on for the connections that it has: long enough for most transfers, and no
+/// server keeps old sessions of ours for ever.
+pub const RETIRING_LIMIT: Duration = Duration::from_secs(3600);
 /// How long a link that was replaced and carries nothing waits for a connection that has just chosen it.
 pub const RETIRING_GRACE: Duration = Duration::from_secs(1);

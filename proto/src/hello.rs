@@ -8,7 +8,7 @@ use std::fmt;
 use crate::fault::{Code, Fault, one_line};
 
 /// The version of the control protocol that this crate speaks.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 /// What this crate says that it speaks.
 pub const SPOKEN: VersionRange = VersionRange { lowest: PROTOCOL_VERSION, highest: PROTOCOL_VERSION };
 

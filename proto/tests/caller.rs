@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use alknet_proto::connection::{GREETING_TIMEOUT, MessageReader, MessageWriter, refuse, welcome};
 use alknet_proto::envelope::Request;
-use alknet_proto::hello::{Hello, VersionRange};
+use alknet_proto::hello::{Hello, PROTOCOL_VERSION, VersionRange};
 use alknet_proto::pending::{Caller, SUBSCRIPTION_QUEUE};
 use alknet_proto::{Body, Code, Envelope, Fault, Operation, Output, RequestId, frame};
 use tokio::io::{AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf};
@@ -48,7 +48,7 @@ fn halves(stream: DuplexStream) -> Daemon {
 async fn connected() -> (Caller, Daemon) {
     let (client, daemon) = tokio::io::duplex(4096);
     let mut daemon = halves(daemon);
-    let hello = speaking(1, 1);
+    let hello = speaking(PROTOCOL_VERSION, PROTOCOL_VERSION);
     let (caller, welcomed) = tokio::join!(
         Caller::open(client, "alknetctl", "0.1.0"),
         welcome(&mut daemon.reader, &mut daemon.writer, &hello)
@@ -272,7 +272,13 @@ async fn a_daemon_of_another_version_is_named() {
 async fn a_refusal_is_heard_from_a_daemon_that_did_not_read() {
     let (client, daemon) = tokio::io::duplex(4096);
     let mut daemon = halves(daemon);
-    refuse(&mut daemon.writer, &speaking(1, 1), &Fault::new(Code::Forbidden, "not yours")).await.unwrap();
+    refuse(
+        &mut daemon.writer,
+        &speaking(PROTOCOL_VERSION, PROTOCOL_VERSION),
+        &Fault::new(Code::Forbidden, "not yours"),
+    )
+    .await
+    .unwrap();
     drop(daemon);
 
     let fault = Caller::open(client, "alknetctl", "0.1.0").await.unwrap_err();
@@ -297,7 +303,9 @@ async fn a_client_that_says_nothing_is_waited_for_five_seconds() {
     let mut daemon = halves(daemon);
     let start = tokio::time::Instant::now();
 
-    let fault = welcome(&mut daemon.reader, &mut daemon.writer, &speaking(1, 1)).await.unwrap_err();
+    let fault = welcome(&mut daemon.reader, &mut daemon.writer, &speaking(PROTOCOL_VERSION, PROTOCOL_VERSION))
+        .await
+        .unwrap_err();
 
     assert_eq!(fault.code, Code::TimedOut);
     assert_eq!(start.elapsed(), GREETING_TIMEOUT);
@@ -309,7 +317,9 @@ async fn a_client_of_another_kind_is_refused() {
     let mut daemon = halves(daemon);
     client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
 
-    let fault = welcome(&mut daemon.reader, &mut daemon.writer, &speaking(1, 1)).await.unwrap_err();
+    let fault = welcome(&mut daemon.reader, &mut daemon.writer, &speaking(PROTOCOL_VERSION, PROTOCOL_VERSION))
+        .await
+        .unwrap_err();
 
     assert_eq!(fault.code, Code::InvalidRequest);
 }

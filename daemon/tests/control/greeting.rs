@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alknet_core::Event;
 use alknet_proto::connection::MessageReader;
-use alknet_proto::hello::{Hello, Verdict, VersionRange};
+use alknet_proto::hello::{Hello, SPOKEN, Verdict, VersionRange};
 use alknet_proto::{Body, Code, Envelope, Operation, Output, RequestId, endpoint, frame};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
@@ -27,7 +27,7 @@ async fn a_client_of_another_version_is_told_so() {
     let hello = Hello::decode(&reader.next_body().await.unwrap().unwrap()).unwrap();
     let verdict = Verdict::decode(&reader.next_body().await.unwrap().unwrap()).unwrap();
 
-    assert_eq!((hello.program.as_str(), hello.versions), ("alknetd", VersionRange { lowest: 1, highest: 1 }));
+    assert_eq!((hello.program.as_str(), hello.versions), ("alknetd", SPOKEN));
     let fault = verdict.into_result().unwrap_err();
     assert_eq!(fault.code, Code::VersionMismatch);
     assert!(fault.message.starts_with("alknetctl 8.0 speaks version 7 to 9"), "{}", fault.message);

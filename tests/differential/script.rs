@@ -158,6 +158,11 @@ impl Actor {
             self.content.fill(chunk);
             match timeout(PATIENCE, stream.write_all(chunk)).await {
                 Ok(Ok(())) => left -= chunk.len(),
+                // The system tells of a reset once: the read behind it would find an end.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    self.stream = None;
+                    return self.events.push(Event::Reset);
+                }
                 Ok(Err(_)) => return self.events.push(Event::NotTaken),
                 Err(_) => return self.events.push(Event::Silence),
             }

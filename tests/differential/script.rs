@@ -119,12 +119,14 @@ pub(crate) struct Actor {
     stream: Option<Stream>,
     content: Content,
     events: Vec<Event>,
+    /// A write has told of a reset.
+    was_reset: bool,
 }
 
 impl Actor {
     /// An end that sends the content `seed` and has seen `events` already.
     pub(crate) fn new(stream: Stream, content: Content, events: Vec<Event>) -> Self {
-        Actor { stream: Some(stream), content, events }
+        Actor { stream: Some(stream), content, events, was_reset: false }
     }
 
     /// Does all `steps`, closes what is open then, and says what was seen.
@@ -158,12 +160,10 @@ impl Actor {
             self.content.fill(chunk);
             match timeout(PATIENCE, stream.write_all(chunk)).await {
                 Ok(Ok(())) => left -= chunk.len(),
-                // The system tells of a reset once: the read behind it would find an end.
-                Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    self.stream = None;
-                    return self.events.push(Event::Reset);
+                Ok(Err(error)) => {
+                    self.was_reset = error.kind() == io::ErrorKind::ConnectionReset;
+                    return self.events.push(Event::NotTaken);
                 }
-                Ok(Err(_)) => return self.events.push(Event::NotTaken),
                 Err(_) => return self.events.push(Event::Silence),
             }
         }
@@ -178,6 +178,11 @@ impl Actor {
 
     async fn read(&mut self, count: usize) {
         let Some(stream) = self.stream.as_mut() else { return };
+        // The system tells of a reset once: behind a write that failed with it, a read would find an end.
+        if std::mem::take(&mut self.was_reset) {
+            self.events.pop_if(|event| matches!(event, Event::NotTaken));
+            return self.events.push(Event::Reset);
+        }
         let (read, last) = read_up_to(stream, count).await;
         self.events.extend(read.into_iter().chain(last));
     }

@@ -88,7 +88,7 @@ fn a_forward_is_listed_and_shown_with_every_field() {
         "name": "web", "kind": "local", "destination": "prod", "bind_address": "127.0.0.1", "bind_path": null,
         "target_host": "127.0.0.1", "target_port": echo.port(), "target_path": null, "status": "active",
         "reason": null, "attempt": 0, "retry_at": null, "description": "the web", "tags": ["site"], "lazy": false,
-        "ephemeral": false, "on_suspend": "hold=10",
+        "ephemeral": false, "on_suspend": "hold=10", "reclaim": false,
         "stats": { "connections_active": 0, "connections_total": 0, "connections_refused": 0,
                    "bytes_sent": 0, "bytes_received": 0 },
     })

@@ -118,28 +118,6 @@ fn where_there_may_be_one_session_only_a_slow_reader_is_read_on_for_the_next_con
 }
 
 #[test]
-fn who_finds_every_session_sealed_gets_in_within_a_minute() {
-    let world = World::new();
-    let _sshd = Sshd::start(&world, "prod");
-    world.configure("max_sessions_per_destination = 1\n");
-    world.start();
-    let (echo_target, source) = (targets::echo(), targets::source(5, DOWNLOAD));
-    world.add_active("slow", &["-L", &format!("0:127.0.0.1:{}", source.port()), "prod"]);
-    world.add_active("fast", &["-L", &format!("0:127.0.0.1:{}", echo_target.port()), "prod"]);
-    let (_paused, _) = begin_and_pause(world.port("slow"));
-    wait_for("the session is sealed", || is_sealed(&world).then_some(()));
-
-    let is_carried = || {
-        let mut stream = connect(world.port("fast"));
-        stream.write_all(b"ping").ok()?;
-        stream.read_exact(&mut [0; 4]).ok()
-    };
-    wait_within(Duration::from_secs(60), "a new connection is carried", is_carried);
-
-    assert!(world.daemon_log().contains("its program took nothing"));
-}
-
-#[test]
 fn who_is_on_the_session_already_waits_half_a_minute_at_most() {
     let (world, _sshd) = real_world();
     let (echo_target, source) = (targets::echo(), targets::source(5, DOWNLOAD));

@@ -5,9 +5,12 @@ use std::time::{Duration, Instant};
 use alknet_tests::load::assert_echo;
 use alknet_tests::targets::{self, Target};
 use alknet_tests::uploads::Uploads;
+use alknet_tests::wait::wait_until;
 use alknet_tests::watch::Seen;
 use alknet_tests::{Net, Sshd, Watch, World};
 
+/// Links of one destination beside its first one, by default.
+const MAX_FURTHER: usize = 2;
 /// Interval times count is 3 s; the rest is for a busy machine.
 const NOTICED_WITHIN: Duration = Duration::from_millis(4500);
 const WHY: &str = "a cable that says nothing is made of network namespaces";
@@ -62,6 +65,10 @@ fn a_silent_cable_under(n_uploads: usize) {
     let port = apart.forward_to(&sink);
     world.add_active("echo", &["-L", &format!("0:127.0.0.1:{}", echo.port()), "prod"]);
     let mut uploads = net.on_client(|| Uploads::start(port, n_uploads));
+    // One that waits for a further session is held, and not yet an upload.
+    wait_until("every upload has its channel", || {
+        n_uploads as u64 <= world.session("prod")["channels"].as_u64().unwrap()
+    });
     let mut watch = world.watch();
 
     net.go_silent();
@@ -75,7 +82,8 @@ fn a_silent_cable_under(n_uploads: usize) {
     world.ctl(["retry"]).ok();
     watch.until_forward("web", "active");
     net.on_client(|| assert_echo(world.port("echo")));
-    assert_eq!(sshd.logins(), 2);
+    // One before and one after the silence; further ones where the uploads kept the first one busy.
+    assert!((2..=2 + MAX_FURTHER).contains(&sshd.logins()), "{} logins", sshd.logins());
 }
 
 #[test]

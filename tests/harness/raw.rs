@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use alknet_proto::envelope::Request;
-use alknet_proto::{Body, Envelope, Operation, RequestId, frame};
+use alknet_proto::{Body, Envelope, Operation, PROTOCOL_VERSION, RequestId, frame};
 
 use crate::wait::LIMIT;
 
@@ -57,7 +57,7 @@ impl RawClient {
     /// Connects and greets as a client of this version does.
     pub fn greeted(socket: &Path) -> Self {
         let mut client = RawClient::connect(socket);
-        client.send(&hello(1, 1));
+        client.send(&hello(PROTOCOL_VERSION, PROTOCOL_VERSION));
         client.read_frame().expect("the daemon's hello");
         let verdict = client.read_frame().expect("the daemon's verdict");
         assert_eq!(verdict.first(), Some(&0), "the daemon welcomes this client");

@@ -5,8 +5,27 @@
 /// # Errors
 /// A quote that stays open.
 pub(super) fn of_systemd(line: &str) -> Result<Vec<String>, String> {
+    split(line, |chars, _| escaped(chars))
+}
+
+/// The words of a value of the ssh configuration.
+///
+/// # Errors
+/// A quote that stays open.
+pub(super) fn of_ssh(text: &str) -> Result<Vec<String>, String> {
+    split(text, |chars, is_quoted| {
+        let may_be_escaped = |c: &char| matches!(c, '"' | '\'' | '\\') || !is_quoted && *c == ' ';
+        chars.next_if(may_be_escaped).unwrap_or('\\').to_string()
+    })
+}
+
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
+
+/// Splits at blanks outside of quotes. `behind_backslash` takes what belongs to a backslash, which was read, and says
+/// what both stand for; it is told whether that is within quotes.
+fn split(text: &str, behind_backslash: impl Fn(&mut Chars<'_>, bool) -> String) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
-    let mut chars = line.chars().peekable();
+    let mut chars = text.chars().peekable();
     loop {
         while chars.next_if(|c| c.is_whitespace()).is_some() {}
         if chars.peek().is_none() {
@@ -18,7 +37,7 @@ pub(super) fn of_systemd(line: &str) -> Result<Vec<String>, String> {
             match (c, quote) {
                 ('"' | '\'', None) => quote = Some(c),
                 (c, Some(open)) if c == open => quote = None,
-                ('\\', _) => word.push_str(&escaped(&mut chars)),
+                ('\\', quote) => word.push_str(&behind_backslash(&mut chars, quote.is_some())),
                 (c, _) => word.push(c),
             }
         }
@@ -30,7 +49,7 @@ pub(super) fn of_systemd(line: &str) -> Result<Vec<String>, String> {
 }
 
 /// What stands for the characters behind a backslash. What means nothing stays as it is.
-fn escaped(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
+fn escaped(chars: &mut Chars<'_>) -> String {
     let Some(c) = chars.next() else { return "\\".to_owned() };
     let plain = match c {
         'a' => '\u{7}',
@@ -59,7 +78,7 @@ fn escaped(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> String {
     plain.to_string()
 }
 
-fn coded(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, n_digits: usize, radix: u32) -> Result<String, String> {
+fn coded(chars: &mut Chars<'_>, n_digits: usize, radix: u32) -> Result<String, String> {
     let mut digits = String::new();
     while digits.len() < n_digits
         && let Some(digit) = chars.next_if(|c| c.is_digit(radix))
@@ -68,36 +87,6 @@ fn coded(chars: &mut std::iter::Peekable<std::str::Chars<'_>>, n_digits: usize, 
     }
     let code = u32::from_str_radix(&digits, radix).ok().filter(|_| digits.len() == n_digits);
     code.and_then(char::from_u32).map(String::from).ok_or(digits)
-}
-
-/// The words of a value of the ssh configuration.
-///
-/// # Errors
-/// A quote that stays open.
-pub(super) fn of_ssh(text: &str) -> Result<Vec<String>, String> {
-    let mut words = Vec::new();
-    let mut chars = text.chars().peekable();
-    loop {
-        while chars.next_if(|c| c.is_whitespace()).is_some() {}
-        if chars.peek().is_none() {
-            return Ok(words);
-        }
-        let mut word = String::new();
-        let mut quote = None;
-        while let Some(c) = chars.next_if(|c| quote.is_some() || !c.is_whitespace()) {
-            match (c, quote) {
-                ('"' | '\'', None) => quote = Some(c),
-                (c, Some(open)) if c == open => quote = None,
-                ('\\', _) if matches!(chars.peek(), Some('"' | '\'' | '\\')) => word.extend(chars.next()),
-                ('\\', None) if chars.peek() == Some(&' ') => word.extend(chars.next()),
-                (c, _) => word.push(c),
-            }
-        }
-        if quote.is_some() {
-            return Err("a quote is opened and not closed".to_owned());
-        }
-        words.push(word);
-    }
 }
 
 #[cfg(test)]

@@ -46,8 +46,8 @@ pub(crate) enum Extra {
 /// What had its time.
 #[derive(Debug, Default)]
 pub(crate) struct Expired {
-    /// To be ended now; with what it was for, where it was an attempt.
-    pub(crate) ended: Vec<(Epoch, Option<Purpose>)>,
+    /// To be ended now.
+    pub(crate) ended: Vec<Epoch>,
     /// Takes nothing new from now on.
     pub(crate) retired: Vec<Epoch>,
 }
@@ -177,10 +177,7 @@ impl Extras {
     /// The link that takes the place of a first one that ended.
     pub(crate) fn take_open(&mut self) -> Option<(Epoch, Live)> {
         let epoch = self.each.iter().find_map(|(epoch, extra)| matches!(extra, Extra::Open(_)).then_some(*epoch))?;
-        match self.each.remove(&epoch) {
-            Some(Extra::Open(live)) => Some((epoch, live)),
-            Some(Extra::Opening { .. } | Extra::Retiring { .. }) | None => None,
-        }
+        self.take(epoch).map(|live| (epoch, live))
     }
 
     /// The link of this number, taken out to become the first one.
@@ -207,26 +204,23 @@ impl Extras {
     pub(crate) fn expire(&mut self, now: Moment) -> Expired {
         let mut expired = Expired::default();
         let is_over = |at: Moment| at.steady <= now.steady;
-        self.each.retain(|epoch, extra| match extra {
-            Extra::Opening { deadline, purpose, .. } if is_over(*deadline) => {
-                expired.ended.push((*epoch, Some(*purpose)));
-                false
-            }
-            Extra::Open(live) if live.quiet_since.is_some_and(|since| is_over(since + EXTRA_IDLE)) => {
-                expired.retired.push(*epoch);
-                *extra = live.retiring(now);
-                true
-            }
-            Extra::Retiring { until, .. } if is_over(*until) => {
-                expired.ended.push((*epoch, None));
-                false
-            }
-            Extra::Opening { .. } | Extra::Open(_) | Extra::Retiring { .. } => true,
-        });
         self.not_before = self.not_before.filter(|at| !is_over(*at));
-        if expired.ended.iter().any(|(_, purpose)| purpose.is_some()) {
-            self.not_before = Some(now + EXTRA_AFTER);
-        }
+        self.each.retain(|epoch, extra| {
+            if !extra.deadline().is_some_and(is_over) {
+                return true;
+            }
+            match extra {
+                Extra::Open(live) => {
+                    expired.retired.push(*epoch);
+                    *extra = live.retiring(now);
+                    return true;
+                }
+                Extra::Opening { .. } => self.not_before = Some(now + EXTRA_AFTER),
+                Extra::Retiring { .. } => {}
+            }
+            expired.ended.push(*epoch);
+            false
+        });
         expired
     }
 

@@ -57,6 +57,19 @@ pub(crate) struct Turn {
     pub(crate) answers: Vec<(Call, Answer)>,
 }
 
+impl Turn {
+    /// Starts an attempt.
+    pub(crate) fn connect(&mut self, destination: &Destination, epoch: Epoch, accept_new: bool) {
+        self.actions.push(Action::Connect { destination: destination.clone(), epoch, accept_new });
+    }
+
+    /// Ends attempts and links.
+    pub(crate) fn disconnect(&mut self, destination: &Destination, epochs: impl IntoIterator<Item = Epoch>) {
+        let end = |epoch| Action::Disconnect { destination: destination.clone(), epoch };
+        self.actions.extend(epochs.into_iter().map(end));
+    }
+}
+
 /// All forwards and sessions as clients see them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {

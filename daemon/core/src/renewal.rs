@@ -12,6 +12,7 @@ use crate::model::{Model, Turn};
 use crate::moment::Moment;
 use crate::requests::no_session;
 use crate::session::Phase;
+use crate::settle::accepts_new_key;
 use crate::waiting::no_room;
 
 /// Somebody waits for a link to be replaced.
@@ -61,7 +62,7 @@ impl Model {
 
     /// Starts the attempt that is to replace the first link, unless one is under way. Fails where it may not be now.
     fn replace_link(&mut self, destination: &Destination, turn: &mut Turn) -> Result<(), Fault> {
-        let accept_new = self.accepts_new_key(destination);
+        let accept_new = accepts_new_key(self.users(destination));
         let has_room = self.n_links() < self.options.max_sessions;
         let Some(session) = self.sessions.get_mut(destination) else { return Ok(()) };
         if self.stopping || session.extras.is_opening(Purpose::InPlace) {
@@ -73,7 +74,7 @@ impl Model {
         self.supervision.may_start(destination, turn.now).map_err(|wait| too_many_handshakes(destination, wait))?;
         let epoch = self.last_epoch.next();
         session.extras.start(epoch, Purpose::InPlace, turn.now);
-        turn.actions.push(Action::Connect { destination: destination.clone(), epoch, accept_new });
+        turn.connect(destination, epoch, accept_new);
         Ok(())
     }
 

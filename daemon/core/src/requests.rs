@@ -6,7 +6,6 @@ use alknet_proto::{
     Bind, Code, Destination, Fault, ForwardId, ForwardName, ForwardSpec, Operation, Output, Selector, Stage,
 };
 
-use crate::action::Action;
 use crate::calls::{Answer, PendingCall, Step, Work};
 use crate::event::Call;
 use crate::forward::{Forward, Life, Listener};
@@ -302,9 +301,7 @@ impl Model {
 
     fn disconnect(&mut self, destination: Destination, turn: &mut Turn) -> Result<Output, Fault> {
         let Some(session) = self.sessions.get_mut(&destination) else { return Err(no_session(&destination)) };
-        for epoch in session.disconnect(turn.now) {
-            turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
-        }
+        turn.disconnect(&destination, session.disconnect(turn.now));
         Ok(Output::Destinations(vec![destination]))
     }
 

@@ -121,13 +121,10 @@ impl Model {
             n_links -= session.n_links();
             let has_room = |session: &Session| n_links + session.n_links() < options.max_sessions;
             let users = || forwards.values().filter(|forward| forward.spec.destination == *destination);
-            let accept_new = || users().any(|forward| forward.is_visible() && forward.spec.accept_new);
             give_up_if_late(destination, session, turn);
             let wants_one_more = settle_extras(destination, session, options.max_links, turn);
             if !users().any(|forward| forward.wants_session(turn.now)) {
-                for epoch in session.rest(turn.now) {
-                    turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
-                }
+                turn.disconnect(destination, session.rest(turn.now));
             } else if session.is_due(turn.now) && !*stopping && !has_room(session) {
                 session.wait_for_room(options.max_sessions, turn.now + ROOM_AGAIN);
             } else if (session.is_due(turn.now) || session.waits_for_room() && has_room(session))
@@ -136,21 +133,13 @@ impl Model {
             {
                 let epoch = last_epoch.next();
                 session.start_attempt(epoch, turn.now + ATTEMPT_LIMIT);
-                turn.actions.push(Action::Connect {
-                    destination: destination.clone(),
-                    epoch,
-                    accept_new: accept_new(),
-                });
+                turn.connect(destination, epoch, accepts_new_key(users()));
             } else if wants_one_more && !*stopping && has_room(session) {
                 match supervision.may_start(destination, turn.now) {
                     Ok(()) => {
                         let epoch = last_epoch.next();
                         session.extras.start(epoch, Purpose::Beside, turn.now);
-                        turn.actions.push(Action::Connect {
-                            destination: destination.clone(),
-                            epoch,
-                            accept_new: accept_new(),
-                        });
+                        turn.connect(destination, epoch, accepts_new_key(users()));
                     }
                     Err(wait) => session.extras.put_off(turn.now + wait),
                 }
@@ -163,18 +152,15 @@ impl Model {
         }
     }
 
-    /// Whether a rule of this destination wants the key of an unknown server to be stored.
-    pub(crate) fn accepts_new_key(&self, destination: &Destination) -> bool {
-        let mut users = self.forwards.values().filter(|forward| forward.spec.destination == *destination);
-        users.any(|forward| forward.is_visible() && forward.spec.accept_new)
+    /// The forwards that go to a destination.
+    pub(crate) fn users(&self, destination: &Destination) -> impl Iterator<Item = &Forward> {
+        self.forwards.values().filter(move |forward| forward.spec.destination == *destination)
     }
 
     /// Nobody names this destination any more: its session ends, and everything that is known of it.
     pub(crate) fn forget_session(&mut self, destination: &Destination, turn: &mut Turn) {
         if let Some(session) = self.sessions.get_mut(destination) {
-            for epoch in session.rest(turn.now) {
-                turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
-            }
+            turn.disconnect(destination, session.rest(turn.now));
             self.publish_session(destination, turn);
             self.sessions.remove(destination);
         }
@@ -185,13 +171,18 @@ impl Model {
     }
 }
 
+/// Whether one of a destination's forwards wants the key of an unknown server to be stored.
+pub(crate) fn accepts_new_key<'a>(mut users: impl Iterator<Item = &'a Forward>) -> bool {
+    users.any(|forward| forward.is_visible() && forward.spec.accept_new)
+}
+
 /// An attempt that never reports is given up.
 fn give_up_if_late(destination: &Destination, session: &mut Session, turn: &mut Turn) {
     if let Phase::Connecting { epoch, deadline, .. } = &session.phase
         && deadline.steady <= turn.now.steady
     {
         let epoch = *epoch;
-        turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
+        turn.disconnect(destination, [epoch]);
         let message = format!("connecting took longer than {} s", ATTEMPT_LIMIT.as_secs());
         let reason = Reason::new(Stage::Tcp, Code::TimedOut, message);
         session.lost(epoch, reason, turn.now, turn.jitter);
@@ -204,12 +195,9 @@ fn settle_extras(destination: &Destination, session: &mut Session, max_links: us
     for epoch in expired.retired {
         turn.actions.push(Action::Retire { destination: destination.clone(), epoch });
     }
-    let mut ended: Vec<Epoch> = expired.ended.into_iter().map(|(epoch, _)| epoch).collect();
+    turn.disconnect(destination, expired.ended);
     if session.active_epoch().is_none() {
-        ended.extend(session.extras.end_attempts());
-    }
-    for epoch in ended {
-        turn.actions.push(Action::Disconnect { destination: destination.clone(), epoch });
+        turn.disconnect(destination, session.extras.end_attempts());
     }
     session.may_have_more() && session.extras.take_question(turn.now, max_links)
 }

@@ -210,7 +210,7 @@ impl Model {
                     } else if let Some(session) = session {
                         session.put_off(epoch, quiet.reason, quiet.until);
                     }
-                    turn.actions.push(Action::Disconnect { destination, epoch });
+                    turn.disconnect(&destination, [epoch]);
                 }
             }
         }

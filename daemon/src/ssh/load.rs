@@ -61,6 +61,20 @@ impl Load {
         Load { eased, ..Load::default() }
     }
 
+    /// Somebody comes or leaves: who waits for that is told.
+    fn change_users(&self, change: impl FnOnce(&mut Users)) {
+        let (was_used, is_used) = {
+            let mut users = locked(&self.users);
+            let was_used = 0 < users.n_connections;
+            change(&mut users);
+            (was_used, 0 < users.n_connections)
+        };
+        if was_used != is_used {
+            self.use_changed.notify_one();
+        }
+        self.changed.notify_waiters();
+    }
+
     pub(super) fn n_connections(&self) -> usize {
         locked(&self.users).n_connections
     }
@@ -136,26 +150,17 @@ pub struct Claim {
 
 impl Claim {
     pub(super) fn new(session: &Arc<Session>, forward: ForwardId) -> Claim {
-        let load = &session.load;
-        let is_first = {
-            let mut users = locked(&load.users);
+        session.load.change_users(|users| {
             *users.by_rule.entry(forward).or_default() += 1;
             users.n_connections += 1;
-            users.n_connections == 1
-        };
-        if is_first {
-            load.use_changed.notify_one();
-        }
-        load.changed.notify_waiters();
+        });
         Claim { session: session.clone(), forward }
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        let load = &self.session.load;
-        let is_last = {
-            let mut users = locked(&load.users);
+        self.session.load.change_users(|users| {
             if let Some(n_connections) = users.by_rule.get_mut(&self.forward) {
                 *n_connections -= 1;
                 if *n_connections == 0 {
@@ -163,12 +168,7 @@ impl Drop for Claim {
                 }
             }
             users.n_connections -= 1;
-            users.n_connections == 0
-        };
-        if is_last {
-            load.use_changed.notify_one();
-        }
-        load.changed.notify_waiters();
+        });
     }
 }
 

@@ -33,6 +33,7 @@ pub mod remote;
 mod revoked;
 mod session;
 pub mod settings;
+mod shell;
 mod source;
 mod stamp;
 mod transport;

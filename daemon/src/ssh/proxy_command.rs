@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::io_words;
 use super::session::locked;
+use super::shell::shell;
 
 /// How much of what the program complains about is kept: its last line is shown.
 const COMPLAINT_BYTES: usize = 1024;
@@ -47,7 +48,9 @@ impl Program {
     /// Stage `proxy` with `connection_lost` where there is no shell.
     pub(super) fn start(command: &str) -> Result<(Join<ChildStdout, ChildStdin>, Program), Reason> {
         let failed = |why: String| Reason::new(Stage::Proxy, Code::ConnectionLost, why);
-        let mut shell = shell(command);
+        // The program takes the place of the shell, where that is how shells are.
+        let command = if cfg!(unix) { format!("exec {command}") } else { command.to_owned() };
+        let mut shell = Command::from(shell(&command));
         shell.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child =
             shell.spawn().map_err(|error| failed(format!("the ProxyCommand cannot be run: {}", io_words(&error))))?;
@@ -88,22 +91,6 @@ impl Program {
             ),
         )
     }
-}
-
-#[cfg(unix)]
-fn shell(command: &str) -> Command {
-    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
-    let mut shell = Command::new(shell);
-    // The program takes the place of the shell, in a group of its own, so that what it starts ends with it.
-    shell.arg("-c").arg(format!("exec {command}")).process_group(0);
-    shell
-}
-
-#[cfg(not(unix))]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("cmd.exe");
-    shell.arg("/c").arg(command);
-    shell
 }
 
 async fn watch(
@@ -182,14 +169,14 @@ enum How {
 
 #[cfg(unix)]
 fn signal(group: Option<u32>, _: &mut Child, how: How) {
-    use nix::sys::signal::{Signal, killpg};
-    let Some(group) = group.and_then(|group| i32::try_from(group).ok()) else { return };
+    use nix::sys::signal::Signal;
     let signal = match how {
         How::Asked => Signal::SIGTERM,
         How::Forced => Signal::SIGKILL,
     };
-    // Nobody may be left in the group.
-    let _ = killpg(nix::unistd::Pid::from_raw(group), signal);
+    if let Some(group) = group {
+        super::shell::signal_group(group, signal);
+    }
 }
 
 #[cfg(not(unix))]

@@ -1,7 +1,9 @@
 //! Runs the command of a `Match exec`, which says by its exit code whether the block applies.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
+
+use crate::ssh::shell::shell;
 
 /// How long the command may take: the session waits for it.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -32,28 +34,9 @@ pub(super) fn succeeds(command: &str) -> Result<bool, String> {
     }
 }
 
-#[cfg(unix)]
-fn shell(command: &str) -> Command {
-    let shell = std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
-    let mut shell = Command::new(shell);
-    shell.arg("-c").arg(command);
-    // A group of its own, so that what it started ends with it.
-    std::os::unix::process::CommandExt::process_group(&mut shell, 0);
-    shell
-}
-
-#[cfg(not(unix))]
-fn shell(command: &str) -> Command {
-    let mut shell = Command::new("cmd.exe");
-    shell.arg("/c").arg(command);
-    shell
-}
-
 fn end(child: &mut std::process::Child) {
     #[cfg(unix)]
-    if let Ok(group) = i32::try_from(child.id()) {
-        let _ = nix::sys::signal::killpg(nix::unistd::Pid::from_raw(group), nix::sys::signal::Signal::SIGKILL);
-    }
+    crate::ssh::shell::signal_group(child.id(), nix::sys::signal::Signal::SIGKILL);
     // It may have ended by itself in this moment.
     let _ = child.kill();
     let _ = child.wait();

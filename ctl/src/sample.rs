@@ -95,5 +95,6 @@ pub(crate) fn session() -> SessionStatus {
         bytes_received: 5 << 20,
         waiting: 0,
         links: Vec::new(),
+        idle_until: None,
     }
 }

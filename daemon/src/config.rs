@@ -44,6 +44,8 @@ pub struct Config {
     renew_after_bytes: Option<u64>,
     /// A session is replaced when one key has been in use for so long, in seconds. Default 86400.
     renew_after_seconds: Option<u64>,
+    /// How long a session that nothing wants stays logged in, in seconds; 0 is never too long. Default 1800.
+    idle_timeout: Option<u64>,
 }
 
 /// The least that makes sense: a session costs a login.
@@ -89,6 +91,7 @@ impl Config {
             ("stop_grace_seconds", self.stop_grace_seconds),
             ("keepalive_interval_seconds", self.keepalive_interval_seconds),
             ("renew_after_seconds", self.renew_after_seconds),
+            ("idle_timeout", self.idle_timeout),
         ];
         for (name, value) in seconds {
             if value.is_some_and(|value| MAX_SECONDS < value) {
@@ -139,6 +142,7 @@ impl Config {
             busy_channels_per_session,
             renew_after_bytes,
             renew_after_seconds,
+            idle_timeout,
         } = self;
         let compared = [
             ("log_level", *log_level == other.log_level),
@@ -154,6 +158,7 @@ impl Config {
             ("busy_channels_per_session", *busy_channels_per_session == other.busy_channels_per_session),
             ("renew_after_bytes", *renew_after_bytes == other.renew_after_bytes),
             ("renew_after_seconds", *renew_after_seconds == other.renew_after_seconds),
+            ("idle_timeout", *idle_timeout == other.idle_timeout),
         ];
         compared.into_iter().filter(|(_, is_same)| !is_same).map(|(name, _)| name).collect()
     }
@@ -169,13 +174,18 @@ impl Config {
         Options {
             max_links: self.max_sessions_per_destination.unwrap_or(defaults.max_links),
             max_sessions: self.max_sessions.unwrap_or(defaults.max_sessions),
+            idle_timeout: match self.idle_timeout {
+                None => defaults.idle_timeout,
+                Some(0) => None,
+                Some(seconds) => Some(Duration::from_secs(seconds)),
+            },
         }
     }
 
     /// How much of everything there may be, for people to see.
     pub fn limits(&self) -> Limits {
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        let Options { max_links, max_sessions } = self.options();
+        let Options { max_links, max_sessions, idle_timeout } = self.options();
         Limits {
             max_sessions: count(max_sessions),
             max_sessions_per_destination: count(max_links),
@@ -184,6 +194,7 @@ impl Config {
             waiting_connections_per_rule: count(forward::MAX_HELD),
             handshakes_per_minute: HANDSHAKES_PER_MINUTE.into(),
             max_forwards: count(MAX_FORWARDS),
+            idle_timeout: idle_timeout.map_or(0, |timeout| timeout.as_secs()),
         }
     }
 
@@ -288,6 +299,15 @@ mod tests {
             assert!(load(&format!("{setting} = 70000")).is_err(), "{setting}");
             assert!(load(&format!("{setting} = 1")).is_ok(), "{setting}");
         }
+    }
+
+    #[test]
+    fn an_idle_timeout_of_0_is_none() {
+        assert_eq!(load("").unwrap().limits().idle_timeout, 1800);
+        assert_eq!(load("idle_timeout = 2").unwrap().options().idle_timeout, Some(Duration::from_secs(2)));
+        assert_eq!(load("idle_timeout = 0").unwrap().options().idle_timeout, None);
+        assert_eq!(load("idle_timeout = 86401").unwrap_err(), "cannot use FILE: idle_timeout is at most 86400");
+        assert_eq!(load("").unwrap().differences(&load("idle_timeout = 2").unwrap()), ["idle_timeout"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alknet_core::{Action, Epoch, Event, Listen, SavedRules};
 use alknet_proto::{
-    Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionState, SessionStatus, Stage, StatusEvent,
+    Code, Destination, Fault, ForwardId, ForwardStatus, Output, Reason, SessionStatus, Stage, StatusEvent,
 };
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
@@ -388,11 +388,12 @@ impl Performer {
 
     fn count_session(&self, session: &mut SessionStatus) {
         if let Some(counted) = self.sessions.get(&session.destination) {
-            let is_active = session.state == SessionState::Active;
+            // Also while nobody wants it.
+            let is_logged_in = session.peer.is_some();
             let counters = &counted.pool.counters;
             session.channels = counters.channels();
             session.waiting = counters.waiting();
-            session.round_trip_ms = counters.round_trip_ms().filter(|_| is_active);
+            session.round_trip_ms = counters.round_trip_ms().filter(|_| is_logged_in);
             (session.bytes_sent, session.bytes_received) = counters.bytes();
             counted.pool.count(&mut session.links);
         }

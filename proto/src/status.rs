@@ -164,7 +164,7 @@ pub struct ForwardStats {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SessionState {
-    /// Nothing wants it.
+    /// Nothing wants it; it may still be logged in.
     Idle,
     /// A try to connect is under way.
     Connecting,
@@ -207,13 +207,13 @@ pub struct SessionStatus {
     pub attempt: u32,
     /// When the next try comes.
     pub retry_at: Option<Timestamp>,
-    /// The address of the server, while active.
+    /// The address of the server, while logged in.
     pub peer: Option<String>,
-    /// Who is logged in, while active.
+    /// Who is logged in.
     pub user: Option<String>,
-    /// What the server says it is, while active.
+    /// What the server says it is, while logged in.
     pub server_version: Option<String>,
-    /// What was agreed on, while active.
+    /// What was agreed on, while logged in.
     pub algorithms: Option<Algorithms>,
     /// The last measured round trip to the server, in milliseconds.
     pub round_trip_ms: Option<f64>,
@@ -227,6 +227,8 @@ pub struct SessionStatus {
     pub waiting: u64,
     /// The SSH connections that it consists of: the first one, and further ones under load or while it is replaced.
     pub links: Vec<LinkStatus>,
+    /// When it ends by itself, while it is logged in and nothing wants it; `null` where it does not.
+    pub idle_until: Option<Timestamp>,
 }
 
 /// One SSH connection of a session.
@@ -332,6 +334,8 @@ pub struct Limits {
     pub handshakes_per_minute: u64,
     /// Rules.
     pub max_forwards: u64,
+    /// How long a session that nothing wants stays logged in, in seconds; 0 is for as long as the daemon runs.
+    pub idle_timeout: u64,
 }
 
 /// A question that a session asks a person.

@@ -27,7 +27,8 @@ fn a_limit_that_was_chosen_is_shown_and_whoever_meets_it_is_told_its_name() {
     let one = connect(world.port("web"));
     wait_for("it is open", || (world.forward("web")["stats"]["connections_active"] == 1).then_some(()));
     // The reset may come while connecting.
-    let refused = TcpStream::connect(("127.0.0.1", world.port("web"))).and_then(|mut refused| refused.read(&mut [0; 1]));
+    let refused =
+        TcpStream::connect(("127.0.0.1", world.port("web"))).and_then(|mut refused| refused.read(&mut [0; 1]));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::ConnectionReset);
     let refusal = world.ctl(["show", "web", "--json"]).ok().json()["last_refusal"].clone();
     assert_eq!(refusal["reason"]["code"], "session_limit", "{refusal}");

@@ -32,6 +32,7 @@ mod service;
 mod sessions;
 mod silence;
 mod sparing;
+mod unwanted;
 mod ways;
 
 use alknet_tests::{Sshd, World};

@@ -148,6 +148,7 @@ fn a_program_carries_a_session_and_ends_with_it() {
     assert_echo(world.port("web"));
 
     world.ctl(["remove-forward", "web"]).ok();
+    world.ctl(["disconnect", "prod"]).ok();
     let second = starts(&started)[1];
     wait_until("the program ends with its session", || !second.into_iter().any(runs));
 }

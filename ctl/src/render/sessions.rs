@@ -3,9 +3,10 @@
 use alknet_proto::status::{LinkRole, LinkStatus};
 use alknet_proto::{SessionState, SessionStatus};
 use anstyle::Style;
+use jiff::Timestamp;
 
 use super::table::{Cell, Row, table};
-use super::units::{ago, bytes, why};
+use super::units::{ago, bytes, left, why};
 use super::{DIM, GREEN, Look, RED, YELLOW};
 
 const HEADER: [&str; 9] =
@@ -40,6 +41,7 @@ fn row(session: &SessionStatus, look: &Look) -> Row {
 fn remark(session: &SessionStatus, look: &Look) -> Option<String> {
     let remark = match session.state {
         SessionState::Active => agreed(session),
+        SessionState::Idle if session.peer.is_some() => kept(session.idle_until, look),
         SessionState::Idle
         | SessionState::Connecting
         | SessionState::Suspended
@@ -72,6 +74,14 @@ fn line(link: &LinkStatus, look: &Look) -> String {
     format!(
         "session {number}, {role}, for {since}: {channels} channels, {sent} sent, {received} received{buffered}{sealed}"
     )
+}
+
+/// How long a login that nothing wants goes on.
+fn kept(until: Option<Timestamp>, look: &Look) -> String {
+    match until {
+        Some(until) => format!("logged in and not used; kept for {} more", left(until, look)),
+        None => "logged in and not used; kept until it is used, disconnected or lost".to_owned(),
+    }
 }
 
 /// The server's version and the algorithms, and what of them is weak.
@@ -150,6 +160,23 @@ test         ◌ suspended  -            -      3m4s           -         2  2.0 
   no route to test [tcp: unreachable]; retry 2 in 2 s
 ";
         assert_eq!(plain(&shown), expected);
+    }
+
+    #[test]
+    fn a_login_that_nothing_wants_says_how_long_it_is_kept() {
+        let kept = SessionStatus { state: SessionState::Idle, idle_until: Some(sample::at(1799)), ..sample::session() };
+        let for_ever = SessionStatus { idle_until: None, ..kept.clone() };
+        let over = SessionStatus { peer: None, ..for_ever.clone() };
+
+        let shown = plain(&sessions(&[kept, for_ever, over], &look(true)));
+
+        let remarks: Vec<&str> = shown.lines().filter(|line| line.starts_with(' ')).collect();
+        let expected = [
+            "  logged in and not used; kept for 29m59s more",
+            "  logged in and not used; kept until it is used, disconnected or lost",
+        ];
+        assert_eq!(remarks, expected);
+        assert_eq!(shown.lines().filter(|line| line.contains("○ idle")).count(), 3);
     }
 
     #[test]

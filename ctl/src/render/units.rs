@@ -39,6 +39,12 @@ pub(super) fn ago(since: Timestamp, look: &Look) -> String {
     span(Duration::try_from(look.now.duration_since(since)).unwrap_or_default())
 }
 
+/// How long until `until`, rounded up to whole seconds.
+pub(super) fn left(until: Timestamp, look: &Look) -> String {
+    let left = Duration::try_from(until.duration_since(look.now)).unwrap_or_default();
+    span(Duration::from_secs(left.as_secs() + u64::from(left.subsec_nanos() != 0)))
+}
+
 /// `12:00:01` on the clock on the wall.
 pub(super) fn clock(at: Timestamp, look: &Look) -> String {
     at.to_zoned(look.zone.clone()).strftime("%H:%M:%S").to_string()

@@ -6,7 +6,7 @@ use alknet_proto::status::Algorithms;
 use alknet_proto::{Destination, ForwardId, Operation, Reason, RequestId};
 
 use crate::host::Host;
-use crate::limits::{MAX_LINKS, MAX_SESSIONS};
+use crate::limits::{IDLE_TIMEOUT, MAX_LINKS, MAX_SESSIONS};
 use crate::rules::SavedRules;
 
 /// Names one client connection of one daemon run.
@@ -194,11 +194,13 @@ pub struct Options {
     pub max_links: usize,
     /// How many links there may be in all, 1 or more.
     pub max_sessions: usize,
+    /// How long a session that is logged in stays so when nobody wants it; `None` is for as long as the daemon runs.
+    pub idle_timeout: Option<Duration>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { max_links: MAX_LINKS, max_sessions: MAX_SESSIONS }
+        Options { max_links: MAX_LINKS, max_sessions: MAX_SESSIONS, idle_timeout: Some(IDLE_TIMEOUT) }
     }
 }
 

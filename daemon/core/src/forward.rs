@@ -270,15 +270,16 @@ impl Forward {
             Phase::Failed { cause } => {
                 Derived { status: Status::Error, reason: Some(cause.clone()), ..suspended(cause) }
             }
-            Phase::Active { .. } if is_open || self.moves => active(),
+            // Where it is not wanted, this may be about to want it.
+            Phase::Active { .. } | Phase::Unwanted { .. } if is_open || self.moves => active(),
             // The session is back and the server has not answered yet: the status goes on until it has.
-            Phase::Active { .. } if self.shown.status == Status::Suspended => Derived {
+            Phase::Active { .. } | Phase::Unwanted { .. } if self.shown.status == Status::Suspended => Derived {
                 status: Status::Suspended,
                 reason: self.shown.reason.clone(),
                 attempt: self.refusals,
                 retry_at: None,
             },
-            Phase::Active { .. } => Derived::plain(Status::Starting),
+            Phase::Active { .. } | Phase::Unwanted { .. } => Derived::plain(Status::Starting),
         }
     }
 

@@ -28,6 +28,7 @@ mod requests;
 mod session;
 mod settle;
 mod supervise;
+mod unwanted;
 mod waiting;
 mod watch;
 

@@ -48,6 +48,9 @@ pub const MAX_LINKS: usize = 3;
 /// How many links there are in all, of whatever kind, unless configured otherwise: each costs memory, a login on its
 /// server, and a place in the tables of every firewall on the way.
 pub const MAX_SESSIONS: usize = 256;
+/// A session that nobody wants stays logged in for so long, unless configured otherwise: whoever changes a rule, or starts
+/// what was stopped over lunch, is not asked for another login.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(1800);
 /// A session that waits because there are so many looks again after so long at the latest.
 pub const ROOM_AGAIN: Duration = Duration::from_secs(60);
 /// A further link that carries nothing for so long is ended.

@@ -116,8 +116,8 @@ impl Model {
         self.tell(about, StatusEvent::ForwardAdded(added), turn);
     }
 
-    /// Lets forwards go whose listeners are closed; tells watchers of those that they knew. A session goes with the
-    /// last forward that names it.
+    /// Lets forwards go whose listeners are closed; tells watchers of those that they knew. A session that
+    /// is not logged in goes with the last forward that names it.
     pub(crate) fn forget(&mut self, ids: &[ForwardId], was_visible: bool, turn: &mut Turn) {
         for id in ids {
             let Some(forward) = self.forwards.get(id) else { continue };
@@ -125,7 +125,9 @@ impl Model {
             let removed = ForwardRemoved { seq: 0, at: turn.now.wall, id: *id, name: forward.name.clone() };
             let about = about(forward);
             let is_last = !self.forwards.values().any(|f| f.id != *id && f.spec.destination == destination);
-            if is_last {
+            // One that is logged in may be kept for whoever comes next.
+            let is_live = self.sessions.get(&destination).is_some_and(|session| session.active_epoch().is_some());
+            if is_last && !is_live {
                 self.forget_session(&destination, turn);
             }
             if was_visible {

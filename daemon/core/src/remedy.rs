@@ -39,6 +39,7 @@ impl Model {
                 | Phase::Idle { .. }
                 | Phase::Connecting { .. }
                 | Phase::Active { .. }
+                | Phase::Unwanted { .. }
                 | Phase::Suspended { .. } => None,
             };
             let remedies = &mut self.remedies;

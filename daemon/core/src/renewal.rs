@@ -11,8 +11,9 @@ use crate::extra::{Live, Purpose};
 use crate::model::{Model, Turn};
 use crate::moment::Moment;
 use crate::requests::no_session;
-use crate::session::Phase;
+use crate::session::{Phase, Session};
 use crate::settle::accepts_new_key;
+use crate::unwanted::give_way;
 use crate::waiting::no_room;
 
 /// Somebody waits for a link to be replaced.
@@ -35,6 +36,10 @@ impl Model {
         let Some(session) = self.sessions.get_mut(&destination) else {
             return Some(Err(no_session(&destination)));
         };
+        if session.unwanted_since().is_some() {
+            // The next one who wants it gets a fresh one.
+            turn.disconnect(&destination, session.rest(turn.now));
+        }
         if session.active_epoch().is_none() {
             session.retry(turn.now);
             return Some(Ok(Output::Destinations(vec![destination])));
@@ -63,18 +68,20 @@ impl Model {
     /// Starts the attempt that is to replace the first link, unless one is under way. Fails where it may not be now.
     fn replace_link(&mut self, destination: &Destination, turn: &mut Turn) -> Result<(), Fault> {
         let accept_new = accepts_new_key(self.users(destination));
-        let has_room = self.n_links() < self.options.max_sessions;
-        let Some(session) = self.sessions.get_mut(destination) else { return Ok(()) };
-        if self.stopping || session.extras.is_opening(Purpose::InPlace) {
+        let is_under_way = |session: &Session| session.extras.is_opening(Purpose::InPlace);
+        if self.stopping || self.sessions.get(destination).is_none_or(is_under_way) {
             return Ok(());
         }
-        if !has_room {
+        give_way(&mut self.sessions, 1, self.options.max_sessions, turn);
+        if self.options.max_sessions <= self.n_links() {
             return Err(no_room(self.options.max_sessions).into());
         }
         self.supervision.may_start(destination, turn.now).map_err(|wait| too_many_handshakes(destination, wait))?;
         let epoch = self.last_epoch.next();
-        session.extras.start(epoch, Purpose::InPlace, turn.now);
-        turn.connect(destination, epoch, accept_new);
+        if let Some(session) = self.sessions.get_mut(destination) {
+            session.extras.start(epoch, Purpose::InPlace, turn.now);
+            turn.connect(destination, epoch, accept_new);
+        }
         Ok(())
     }
 

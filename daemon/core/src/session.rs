@@ -22,6 +22,8 @@ pub(crate) enum Phase {
     Connecting { epoch: Epoch, deadline: Moment, after: Option<Reason> },
     /// Logged in.
     Active { epoch: Epoch, live: Live },
+    /// Logged in, and nobody wants it since `since`. It ends at `until`, or not by itself.
+    Unwanted { epoch: Epoch, live: Live, since: Moment, until: Option<Moment> },
     /// Tries again by itself.
     Suspended { cause: Reason, retry_at: Moment },
     /// Tries again when a person asks.
@@ -70,10 +72,10 @@ impl Session {
         }
     }
 
-    /// The attempt that is logged in.
+    /// The attempt that is logged in, also where nobody wants it.
     pub(crate) fn active_epoch(&self) -> Option<Epoch> {
         match &self.phase {
-            Phase::Active { epoch, .. } => Some(*epoch),
+            Phase::Active { epoch, .. } | Phase::Unwanted { epoch, .. } => Some(*epoch),
             Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
         }
     }
@@ -86,7 +88,9 @@ impl Session {
     /// The attempt that is under way or logged in.
     pub(crate) fn open_epoch(&self) -> Option<Epoch> {
         match &self.phase {
-            Phase::Connecting { epoch, .. } | Phase::Active { epoch, .. } => Some(*epoch),
+            Phase::Connecting { epoch, .. } | Phase::Active { epoch, .. } | Phase::Unwanted { epoch, .. } => {
+                Some(*epoch)
+            }
             Phase::Idle { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
         }
     }
@@ -102,7 +106,7 @@ impl Session {
         match &self.phase {
             Phase::Idle { by_person } => !by_person,
             Phase::Suspended { retry_at, .. } => retry_at.steady <= now.steady,
-            Phase::Connecting { .. } | Phase::Active { .. } | Phase::Failed { .. } => false,
+            Phase::Connecting { .. } | Phase::Active { .. } | Phase::Unwanted { .. } | Phase::Failed { .. } => false,
         }
     }
 
@@ -111,6 +115,7 @@ impl Session {
         let phase = match &self.phase {
             Phase::Connecting { deadline, .. } => Some(*deadline),
             Phase::Suspended { retry_at, .. } => Some(*retry_at),
+            Phase::Unwanted { until, .. } => *until,
             Phase::Idle { .. } | Phase::Active { .. } | Phase::Failed { .. } => None,
         };
         self.extras.deadlines().chain(phase).min_by_key(|at| at.steady)
@@ -135,10 +140,13 @@ impl Session {
 
     pub(crate) fn note_use(&mut self, used: Epoch, in_use: bool, now: Moment) {
         match &mut self.phase {
-            Phase::Active { epoch, live } if *epoch == used => live.note_use(in_use, now),
+            Phase::Active { epoch, live } | Phase::Unwanted { epoch, live, .. } if *epoch == used => {
+                live.note_use(in_use, now);
+            }
             Phase::Idle { .. }
             | Phase::Connecting { .. }
             | Phase::Active { .. }
+            | Phase::Unwanted { .. }
             | Phase::Suspended { .. }
             | Phase::Failed { .. } => self.extras.note_use(used, in_use, now),
         }
@@ -157,6 +165,11 @@ impl Session {
                     return;
                 }
                 self.note_loss(since, now)
+            }
+            // Nobody misses it.
+            Phase::Unwanted { .. } => {
+                self.rest(now);
+                return;
             }
             Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => {
                 self.failures = self.failures.saturating_add(1);
@@ -198,11 +211,11 @@ impl Session {
         was_stable || is_free
     }
 
-    /// Nobody wants it now. Tells what has to be ended.
+    /// It is not to be there now. Tells what has to be ended.
     pub(crate) fn rest(&mut self, now: Moment) -> Vec<Epoch> {
         let mut open = self.extras.end_all();
         open.extend(self.open_epoch());
-        if let Phase::Active { live, .. } = &self.phase {
+        if let Phase::Active { live, .. } | Phase::Unwanted { live, .. } = &self.phase {
             let since = live.since;
             self.note_life(since, now);
         }
@@ -227,7 +240,9 @@ impl Session {
             Phase::Suspended { retry_at, .. } => *retry_at = now,
             Phase::Failed { cause } => self.phase = Phase::Suspended { cause: cause.clone(), retry_at: now },
             Phase::Idle { by_person } if *by_person => *by_person = false,
-            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } => return false,
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } | Phase::Unwanted { .. } => {
+                return false;
+            }
         }
         true
     }
@@ -237,21 +252,25 @@ impl Session {
         match &self.phase {
             Phase::Suspended { cause, .. } | Phase::Failed { cause } => Some(cause),
             Phase::Connecting { after, .. } => after.as_ref(),
-            Phase::Idle { .. } | Phase::Active { .. } => None,
+            Phase::Idle { .. } | Phase::Active { .. } | Phase::Unwanted { .. } => None,
         }
     }
 
     pub(crate) fn retry_at(&self) -> Option<Moment> {
         match &self.phase {
             Phase::Suspended { retry_at, .. } => Some(*retry_at),
-            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } | Phase::Failed { .. } => None,
+            Phase::Idle { .. }
+            | Phase::Connecting { .. }
+            | Phase::Active { .. }
+            | Phase::Unwanted { .. }
+            | Phase::Failed { .. } => None,
         }
     }
 
     /// The state and the reason that people see.
     pub(crate) fn state(&self) -> (SessionState, Option<Reason>) {
         match &self.phase {
-            Phase::Idle { by_person: false } => (SessionState::Idle, None),
+            Phase::Idle { by_person: false } | Phase::Unwanted { .. } => (SessionState::Idle, None),
             Phase::Idle { by_person: true } => (SessionState::Idle, Some(disconnected())),
             Phase::Connecting { after, .. } => (SessionState::Connecting, after.as_ref().map(|cause| self.told(cause))),
             Phase::Active { .. } => (SessionState::Active, None),
@@ -280,7 +299,7 @@ impl Session {
     pub(crate) fn status(&self, destination: &Destination) -> SessionStatus {
         let (state, reason) = self.state();
         let first = match &self.phase {
-            Phase::Active { epoch, live } => Some((*epoch, live)),
+            Phase::Active { epoch, live } | Phase::Unwanted { epoch, live, .. } => Some((*epoch, live)),
             Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Suspended { .. } | Phase::Failed { .. } => None,
         };
         let peer = first.map(|(_, live)| &live.peer);
@@ -302,6 +321,7 @@ impl Session {
             bytes_received: 0,
             waiting: 0,
             links: first.into_iter().chain(self.extras.status()).collect(),
+            idle_until: self.idle_until().map(|moment| moment.wall),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Bringing what is open in line with what is wanted: listeners and sessions.
 
+use std::collections::BTreeSet;
+
 use alknet_proto::{Bind, Code, Destination, ForwardId, Reason, Stage};
 
 use crate::action::{Action, Listen};
@@ -7,10 +9,11 @@ use crate::backoff;
 use crate::cause::may_cure_itself;
 use crate::event::Epoch;
 use crate::extra::Purpose;
-use crate::forward::{Forward, Life, Listener, Usage};
+use crate::forward::{Forward, Life, Listener};
 use crate::limits::{ATTEMPT_LIMIT, CLOSE_LIMIT, LISTEN_LIMIT, REBIND_AFTER, ROOM_AGAIN};
 use crate::model::{Model, Turn};
 use crate::session::{Phase, Session};
+use crate::unwanted::give_way;
 
 impl Model {
     pub(crate) fn bound(
@@ -103,38 +106,52 @@ impl Model {
         }
     }
 
-    /// Connects the sessions that forwards want and ends those that none wants.
+    /// Connects the sessions that forwards want and lets those be that none wants.
     pub(crate) fn settle_sessions(&mut self, turn: &mut Turn) {
-        for forward in self.forwards.values_mut() {
-            if forward.quiet_until().is_some_and(|end| end.steady <= turn.now.steady) {
-                forward.usage = Usage::Unused;
-            }
-        }
+        let let_go = self.settle_usage(turn.now);
         for forward in self.forwards.values().filter(|forward| forward.is_visible()) {
             if !self.sessions.contains_key(&forward.spec.destination) {
                 self.sessions.insert(forward.spec.destination.clone(), Session::new(turn.now));
             }
         }
-        let mut n_links = self.n_links();
         let Model { sessions, forwards, last_epoch, stopping, options, supervision, .. } = self;
-        for (destination, session) in sessions {
+        let wanting = forwards.values().filter(|forward| forward.wants_session(turn.now));
+        let wanted: BTreeSet<&Destination> = wanting.map(|forward| &forward.spec.destination).collect();
+        let mut crowded = BTreeSet::new();
+        for (destination, session) in sessions.iter_mut() {
+            give_up_if_late(destination, session, turn);
+            let wants_one_more = settle_extras(destination, session, options.max_links, turn);
+            if wanted.contains(destination) {
+                session.take_up();
+                crowded.extend(wants_one_more.then(|| destination.clone()));
+            } else if let_go.contains(destination) {
+                turn.disconnect(destination, session.rest(turn.now));
+            } else {
+                turn.disconnect(destination, session.let_be(options.idle_timeout, turn.now));
+            }
+        }
+        let is_to_start = |session: &Session| session.is_due(turn.now) || session.waits_for_room();
+        let to_start = sessions.iter().filter(|(to, session)| wanted.contains(to) && is_to_start(session));
+        let n_starts = if *stopping { 0 } else { to_start.count() + crowded.len() };
+        give_way(sessions, n_starts, options.max_sessions, turn);
+
+        let n_unwanted = sessions.values().filter(|session| session.unwanted_since().is_some()).count();
+        let mut n_links: usize = sessions.values().map(Session::n_links).sum();
+        for (destination, session) in sessions.iter_mut() {
             n_links -= session.n_links();
             let has_room = |session: &Session| n_links + session.n_links() < options.max_sessions;
             let users = || forwards.values().filter(|forward| forward.spec.destination == *destination);
-            give_up_if_late(destination, session, turn);
-            let wants_one_more = settle_extras(destination, session, options.max_links, turn);
-            if !users().any(|forward| forward.wants_session(turn.now)) {
-                turn.disconnect(destination, session.rest(turn.now));
-            } else if session.is_due(turn.now) && !*stopping && !has_room(session) {
+            if !wanted.contains(destination) || *stopping {
+                // Nothing is to be started.
+            } else if session.is_due(turn.now) && !has_room(session) {
                 session.wait_for_room(options.max_sessions, turn.now + ROOM_AGAIN);
             } else if (session.is_due(turn.now) || session.waits_for_room() && has_room(session))
-                && !*stopping
                 && supervision.let_start(destination, session, turn.now)
             {
                 let epoch = last_epoch.next();
                 session.start_attempt(epoch, turn.now + ATTEMPT_LIMIT);
                 turn.connect(destination, epoch, accepts_new_key(users()));
-            } else if wants_one_more && !*stopping && has_room(session) {
+            } else if crowded.contains(destination) && has_room(session) {
                 match supervision.may_start(destination, turn.now) {
                     Ok(()) => {
                         let epoch = last_epoch.next();
@@ -144,12 +161,15 @@ impl Model {
                     Err(wait) => session.extras.put_off(turn.now + wait),
                 }
             }
-            let may_start = session.may_have_more() && has_room(session);
+            // A session that nobody wants gives way to a further link.
+            let may_have_room = n_links + session.n_links() < options.max_sessions + n_unwanted;
+            let may_start = session.may_have_more() && may_have_room;
             if let Some(may_grow) = session.extras.growth_news(may_start, turn.now, options.max_links) {
                 turn.actions.push(Action::Growth { destination: destination.clone(), may_grow });
             }
             n_links += session.n_links();
         }
+        self.forget_unnamed(turn);
     }
 
     /// The forwards that go to a destination.

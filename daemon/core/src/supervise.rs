@@ -276,7 +276,7 @@ impl Model {
                 self.remedies.failed(destination, epoch);
                 return;
             }
-            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } => return,
+            Phase::Idle { .. } | Phase::Connecting { .. } | Phase::Active { .. } | Phase::Unwanted { .. } => return,
         }
         if let Some(quiet) = quiet {
             session.leave_alone(quiet.reason, quiet.until);

@@ -163,6 +163,7 @@ fn session() -> SessionStatus {
             bytes_sent: 10,
             bytes_received: 20,
         }],
+        idle_until: Some(at(9)),
     }
 }
 
@@ -356,6 +357,7 @@ fn outputs() -> Vec<Output> {
                 waiting_connections_per_rule: 64,
                 handshakes_per_minute: 6,
                 max_forwards: 2000,
+                idle_timeout: 1800,
             },
         }),
         Output::Added { forwards: vec![forward()], notices: vec!["port 8080 is open to other machines".to_owned()] },

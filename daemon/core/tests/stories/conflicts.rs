@@ -43,11 +43,11 @@ fn a_stopped_forward_holds_no_port() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          2s closed web: reply ok
          3s add db -L 8080:db:80 prod: listen db
          3s bound db: save [web (stopped) db]
-         3s saved: db is new, connect prod #4, reply added db starting
+         3s saved: db is new, reply added db active
          4s start web: listen web, web is starting
          4s refused web address_in_use: web is stopped, reply address_in_use",
     );
@@ -132,10 +132,10 @@ fn a_forward_that_is_being_removed_holds_its_name_and_port() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s remove web: save []
-         2s saved: close web, disconnect prod #2
+         2s saved: close web
          2s add web -L 8081:localhost:80 prod: reply name_in_use
          2s add db -L 8080:localhost:80 prod: reply address_in_use
-         3s closed web: forget prod, web is gone, forget web, reply ok
+         3s closed web: web is gone, forget web, reply ok
          4s add web -L 8080:localhost:80 prod: listen web",
     );
 }

@@ -3,9 +3,10 @@
 use crate::script::check;
 
 #[test]
-fn a_session_is_forgotten_with_its_last_forward() {
+fn a_session_is_forgotten_when_it_ends_after_its_last_forward() {
     check(
-        "0s add web -L 8080:localhost:80 prod: listen web
+        "0s idle for 60 s: nothing
+         0s add web -L 8080:localhost:80 prod: listen web
          0s bound web: save [web]
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
@@ -16,25 +17,28 @@ fn a_session_is_forgotten_with_its_last_forward() {
          3s saved: close web
          3s closed web: web is gone, forget web, reply ok
          4s remove db: save []
-         4s saved: close db, disconnect prod #2
-         4s closed db: forget prod, db is gone, forget db, reply ok",
+         4s saved: close db
+         4s closed db: db is gone, forget db, reply ok
+         64s tick: disconnect prod #2, forget prod",
     );
 }
 
 #[test]
 fn a_stopped_forward_keeps_its_session_in_mind() {
     check(
-        "0s add web -L 8080:localhost:80 prod: listen web
+        "0s idle for 60 s: nothing
+         0s add web -L 8080:localhost:80 prod: listen web
          0s bound web: save [web]
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          2s closed web: reply ok
-         3s sessions: reply [prod idle since 2s after 0 failures]
-         4s remove web: save []
-         4s saved: forget prod, web is gone, forget web, reply ok
-         5s sessions: reply []",
+         62s tick: disconnect prod #2
+         63s sessions: reply [prod idle since 2s after 0 failures]
+         64s remove web: save []
+         64s saved: forget prod, web is gone, forget web, reply ok
+         65s sessions: reply []",
     );
 }
 
@@ -61,10 +65,10 @@ fn a_session_is_kept_for_a_forward_that_is_being_added() {
          1s connected prod: web is active
          2s add db -L 5432:db:5432 prod: listen db
          3s remove web: save []
-         3s saved: close web, disconnect prod #2
+         3s saved: close web
          3s closed web: web is gone, forget web, reply ok
          4s bound db: save [db]
-         4s saved: db is new, connect prod #4, reply added db starting",
+         4s saved: db is new, reply added db active",
     );
 }
 

@@ -125,12 +125,12 @@ fn a_free_port_of_an_ephemeral_forward_is_not_saved() {
          2s closed web: listen web on 41001
          2s bound web 41002: web is active, reply ok
          2s show web: reply web on 41002 active after [starting>active active>starting starting>active]
-         3s stop web: close web, disconnect prod #2, web is stopped
+         3s stop web: close web, web is stopped
          3s closed web: reply ok
-         4s start web: listen web on 41002, connect prod #5, web is starting
-         4s bound web 41003: reply ok
-         5s remove web: close web, disconnect prod #5
-         5s closed web: forget prod, web is gone, forget web, reply ok",
+         4s start web: listen web on 41002, web is starting
+         4s bound web 41003: web is active, reply ok
+         5s remove web: close web
+         5s closed web: web is gone, forget web, reply ok",
     );
 }
 
@@ -194,12 +194,12 @@ fn a_restart_leaves_stopped_what_was_stopped() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          2s closed web: reply ok
          3s restart web: reply ok, web left stopped
          4s show web: reply web on 8080 stopped after [starting>active active>stopped]
-         5s start web: listen web, connect prod #4, web is starting
-         5s bound web: save [web]
+         5s start web: listen web, web is starting
+         5s bound web: save [web], web is active
          5s saved: reply ok",
     );
 }

@@ -61,7 +61,7 @@ fn a_listener_that_never_says_it_is_closed_is_let_go() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          21s tick: nothing
          22s tick: reply ok",
     );
@@ -106,7 +106,7 @@ fn a_request_that_waited_for_another_one_gets_its_turn() {
          3s stop web: nothing
          4s closed web: listen web
          5s bound web: save [web (stopped)], web is active, reply ok
-         6s saved: close web, disconnect prod #2, web is stopped
+         6s saved: close web, web is stopped
          7s closed web: reply ok",
     );
 }
@@ -140,7 +140,7 @@ fn news_of_an_earlier_listener_changes_nothing() {
          4s refused web address_in_use #1: nothing
          5s bound web #3: web is active, reply ok
          6s stop web: save [web (stopped)]
-         6s saved: close web, disconnect prod #2, web is stopped
+         6s saved: close web, web is stopped
          7s closed web #1: nothing
          8s closed web #3: reply ok",
     );

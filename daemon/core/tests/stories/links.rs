@@ -156,7 +156,7 @@ fn connections_left_on_the_old_link_are_cut_when_the_rule_is_removed_meanwhile()
          10s worn prod: connect prod #3
          11s connected prod: retire prod #1, move back
          11s stop back: save [back (stopped)]
-         11s saved: cut back, disconnect prod #1, disconnect prod #3, back is stopped
+         11s saved: cut back, disconnect prod #1, back is stopped
          11s closed back: reply ok",
     );
 }

@@ -17,4 +17,5 @@ mod room;
 mod saved;
 mod sessions;
 mod supervision;
+mod unwanted;
 mod watching;

@@ -112,11 +112,11 @@ fn a_full_disk_keeps_stopped_what_should_have_been_started() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          2s closed web: reply ok
-         3s start web: listen web, connect prod #4, web is starting
-         3s bound web: save [web]
-         3s unsaved: close web, disconnect prod #4, web is stopped, reply not_saved
+         3s start web: listen web, web is starting
+         3s bound web: save [web], web is active
+         3s unsaved: close web, web is stopped, reply not_saved
          4s closed web: nothing
          33s tick: save [web (stopped)]",
     );
@@ -201,10 +201,10 @@ fn a_start_that_is_refused_leaves_it_stopped() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          2s closed web: reply ok
-         3s start web: listen web, connect prod #4, web is starting
-         3s refused web address_in_use: disconnect prod #4, web is stopped, reply address_in_use
+         3s start web: listen web, web is starting
+         3s refused web address_in_use: web is stopped, reply address_in_use
          30s tick: nothing
          31s list: reply [web stopped]",
     );
@@ -229,7 +229,7 @@ fn a_stop_of_what_is_stopped_writes_nothing() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s stop web: save [web (stopped)]
-         2s saved: close web, disconnect prod #2, web is stopped
+         2s saved: close web, web is stopped
          2s closed web: reply ok
          3s stop web: reply ok",
     );
@@ -243,9 +243,9 @@ fn a_client_that_goes_away_does_not_stop_a_removal_that_the_disk_has() {
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
          2s remove web: save []
-         2s saved: close web, disconnect prod #2
+         2s saved: close web
          2s client gone: nothing
-         3s closed web: forget prod, web is gone, forget web",
+         3s closed web: web is gone, forget web",
     );
 }
 

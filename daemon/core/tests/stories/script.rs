@@ -255,6 +255,11 @@ impl Story {
             ["allow", number, "sessions"] => {
                 Event::Configured(Options { max_sessions: number.parse().unwrap(), ..Options::default() })
             }
+            ["idle", "for", "ever"] => Event::Configured(Options { idle_timeout: None, ..Options::default() }),
+            ["idle", "for", number, "s"] => {
+                let idle_timeout = Some(Duration::from_secs(number.parse().unwrap()));
+                Event::Configured(Options { idle_timeout, ..Options::default() })
+            }
             ["everybody", "retries"] => Event::RetryAll,
             ["signal", "to", "stop"] => Event::ShutdownAsked,
             ["tick"] => Event::Tick,

@@ -306,7 +306,8 @@ fn one_destination_lost_disturbs_no_other() {
 #[test]
 fn a_session_lasts_while_any_forward_wants_it() {
     check(
-        "0s add web -L 8080:localhost:80 prod: listen web
+        "0s idle for 60 s: nothing
+         0s add web -L 8080:localhost:80 prod: listen web
          0s bound web: save [web]
          0s saved: web is new, connect prod #2, reply added web starting
          1s connected prod: web is active
@@ -317,8 +318,10 @@ fn a_session_lasts_while_any_forward_wants_it() {
          3s saved: close web, web is stopped
          3s closed web: reply ok
          4s stop db: save [web (stopped) db (stopped)]
-         4s saved: close db, disconnect prod #2, db is stopped
-         4s closed db: reply ok",
+         4s saved: close db, db is stopped
+         4s closed db: reply ok
+         63s tick: nothing
+         64s tick: disconnect prod #2",
     );
 }
 

@@ -52,8 +52,8 @@ fn a_watcher_hears_of_the_end_of_its_forwards_and_their_session() {
          2s watch 6 --host=prod: 6 hears at 6 [web] [prod]
          2s watch 8 @b: 8 hears at 6 [db] [db]
          3s remove web: save [db]
-         3s saved: close web, disconnect prod #4, 2 hears session prod is idle, 3 hears session prod is idle, 4 hears session prod is idle, 5 hears session prod is idle, 6 hears session prod is idle
-         3s closed web: forget prod, 2 hears web is gone, 3 hears web is gone, 4 hears web is gone, 5 hears web is gone, 6 hears web is gone, forget web, reply ok",
+         3s saved: close web, 2 hears session prod is idle, 3 hears session prod is idle, 4 hears session prod is idle, 5 hears session prod is idle, 6 hears session prod is idle
+         3s closed web: 2 hears web is gone, 3 hears web is gone, 4 hears web is gone, 5 hears web is gone, 6 hears web is gone, forget web, reply ok",
     );
 }
 
@@ -116,8 +116,8 @@ fn a_watcher_that_goes_on_hears_of_its_forwards_only() {
          1s connected prod: nothing
          2s connected db: nothing
          3s remove web: save [db ci (stopped)]
-         3s saved: close web, disconnect prod #4
-         3s closed web: forget prod, forget web, reply ok
+         3s saved: close web
+         3s closed web: forget web, reply ok
          4s watch 2 @a since 0: 2 hears web is new, 2 hears ci is new, 2 hears web is active, 2 hears web is gone
          5s watch 3 @b since 4: 3 hears session db is active, 3 hears db is active
          6s watch 4 @a since 99: 4 hears at 11 [ci] [ci]
@@ -136,10 +136,10 @@ fn a_watcher_that_begins_while_a_forward_goes_sees_it_go() {
          0s saved: connect prod #2, reply added web starting
          1s connected prod: nothing
          2s remove web: save []
-         2s saved: close web, disconnect prod #2
+         2s saved: close web
          2s list: reply []
          2s watch 2: 2 hears at 5 [web] [prod]
-         2s closed web: forget prod, 2 hears web is gone, forget web, reply ok",
+         2s closed web: 2 hears web is gone, forget web, reply ok",
     );
 }
 

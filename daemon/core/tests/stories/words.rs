@@ -44,7 +44,9 @@ pub(crate) fn reply(output: Output) -> String {
 
 fn session(session: &SessionStatus) -> String {
     let since = session.since.as_second();
-    format!("{} {} since {since}s after {} failures", session.destination, session.state.word(), session.attempt)
+    let until = session.idle_until.map(|at| format!(" until {}s", at.as_second())).unwrap_or_default();
+    let (destination, state) = (&session.destination, session.state.word());
+    format!("{destination} {state} since {since}s{until} after {} failures", session.attempt)
 }
 
 fn change(change: &Change) -> String {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use alknet_core::{Action, Call, ClientId, Event, Model, Moment, Options, SavedRules};
+use alknet_core::{Action, Call, ClientId, Event, Model, Moment, Options, SavedRules, Snapshot};
+use alknet_proto::status::LinkRole;
 use alknet_proto::{
     Bind, Code, Destination, ForwardId, ForwardSpec, Forwarding, Operation, Reason, RequestId, Selector, SessionState,
-    Stage, Status,
+    SessionStatus, Stage, Status,
 };
 
 use crate::dice::Dice;
@@ -37,7 +38,8 @@ impl History {
         history.step(Event::Loaded(SavedRules::default()));
         // Few enough that it matters, in every other history.
         let max_sessions = if history.dice.one_in(2) { 2 + history.dice.roll(4) as usize } else { 256 };
-        history.configure(max_sessions);
+        let idle_timeout = history.some_idle_timeout();
+        history.configure(max_sessions, idle_timeout);
         let selective = match history.dice.roll(3) {
             0 => Selector::Tag("a".parse().unwrap()),
             1 => Selector::Host("prod".parse().unwrap()),
@@ -54,7 +56,8 @@ impl History {
             self.random_step();
         }
         self.world.is_kind = true;
-        self.configure(256);
+        let idle_timeout = self.some_idle_timeout();
+        self.configure(256, idle_timeout);
         self.leave_links();
         self.come_to_rest();
         // The disk is right before anything more is asked: a later save would hide one that was lost.
@@ -83,6 +86,7 @@ impl History {
         for watcher in &self.world.watchers {
             watcher.check(&snapshot);
         }
+        self.check_unwanted(&snapshot);
         let failed = snapshot
             .sessions
             .iter()
@@ -101,9 +105,36 @@ impl History {
         }
     }
 
-    fn configure(&mut self, max_sessions: usize) {
+    fn configure(&mut self, max_sessions: usize, idle_timeout: Option<Duration>) {
         self.world.max_sessions = max_sessions;
-        self.step(Event::Configured(Options { max_sessions, ..Options::default() }));
+        self.world.idle_timeout = idle_timeout;
+        self.step(Event::Configured(Options { max_sessions, idle_timeout, ..Options::default() }));
+    }
+
+    fn some_idle_timeout(&mut self) -> Option<Duration> {
+        (!self.dice.one_in(3)).then(|| Duration::from_secs(1 + self.dice.roll(100)))
+    }
+
+    /// What nobody wants has one link at most, not for longer than it may, and takes nobody's place.
+    fn check_unwanted(&self, snapshot: &Snapshot) {
+        let is_kept = |session: &&SessionStatus| session.state == SessionState::Idle && !session.links.is_empty();
+        for session in snapshot.sessions.iter().filter(is_kept) {
+            let [link] = session.links.as_slice() else { panic!("further links that nobody wants: {session:?}") };
+            assert_eq!(link.role, LinkRole::First, "{session:?}");
+            let until = self.world.idle_timeout.map(|timeout| session.since + timeout);
+            assert_eq!(session.idle_until, until, "{session:?}");
+            assert!(until.is_none_or(|until| self.now.wall < until), "kept for too long: {session:?}");
+        }
+        let waits_for_room = |session: &SessionStatus| {
+            let reason = session.reason.as_ref().filter(|_| session.state == SessionState::Suspended);
+            reason.is_some_and(|reason| reason.code == Code::SessionLimit)
+        };
+        let is_any_kept = snapshot.sessions.iter().any(|session| is_kept(&session));
+        assert!(!is_any_kept || !snapshot.sessions.iter().any(waits_for_room), "it does not give way");
+        let known: BTreeSet<u64> =
+            snapshot.sessions.iter().flat_map(|session| &session.links).map(|link| link.number).collect();
+        let unknown: Vec<_> = self.world.logged_in.iter().filter(|epoch| !known.contains(&epoch.0)).collect();
+        assert!(unknown.is_empty(), "links that nobody ends: {unknown:?}");
     }
 
     /// A watcher begins, or goes on after the number that it saw last.
@@ -196,7 +227,7 @@ impl History {
     }
 
     fn random_step(&mut self) {
-        match self.dice.roll(26) {
+        match self.dice.roll(27) {
             0..=2 => {
                 let specs = (0..=self.dice.roll(2)).map(|_| self.spec()).collect();
                 self.ask(Operation::AddForwards(specs));
@@ -272,6 +303,10 @@ impl History {
             }
             16 | 17 => self.use_links(),
             14 | 15 => self.pass_time(),
+            18 if self.dice.one_in(3) => {
+                let idle_timeout = self.some_idle_timeout();
+                self.configure(self.world.max_sessions, idle_timeout);
+            }
             _ => {
                 self.deliver();
             }
@@ -366,10 +401,12 @@ impl History {
         let running: Vec<ForwardId> = snapshot.forwards.iter().map(|forward| forward.id).collect();
         let open: Vec<ForwardId> = self.world.listeners.keys().map(|(forward, _)| *forward).collect();
         assert_eq!(open, running, "listeners of the world and of the model");
-        let active: BTreeSet<&Destination> = self.world.sessions.values().collect();
-        assert_eq!(active.len(), self.world.sessions.len(), "links that nothing uses: {:?}", self.world.sessions);
-        let believed = snapshot.sessions.iter().filter(|session| session.state == SessionState::Active);
-        assert_eq!(active, believed.map(|session| &session.destination).collect(), "sessions of the world");
+        let open: BTreeSet<&Destination> = self.world.sessions.values().collect();
+        assert_eq!(open.len(), self.world.sessions.len(), "links that nothing uses: {:?}", self.world.sessions);
+        let believed = snapshot.sessions.iter().filter(|session| !session.links.is_empty());
+        assert_eq!(open, believed.map(|session| &session.destination).collect(), "sessions of the world");
+        let kept: Vec<_> = snapshot.sessions.iter().filter(|session| session.idle_until.is_some()).collect();
+        assert!(kept.is_empty(), "they should have ended: {kept:?}");
         self.check_disk();
         self.check_forgotten();
         for watcher in self.world.watchers.iter().filter(|watcher| watcher.is_on && !watcher.is_deaf) {
@@ -383,11 +420,16 @@ impl History {
         assert_eq!(self.model.next_deadline(), None, "everything is at rest");
     }
 
-    /// Nothing is remembered that no rule names.
+    /// Nothing is remembered that no rule names, but for what is kept for ever.
     fn check_forgotten(&self) {
         let snapshot = self.model.snapshot();
         let rules: BTreeSet<ForwardId> = snapshot.forwards.iter().map(|forward| forward.id).collect();
-        let named: BTreeSet<Destination> = snapshot.forwards.into_iter().map(|forward| forward.destination).collect();
+        let is_kept = |session: &&SessionStatus| session.state == SessionState::Idle && !session.links.is_empty();
+        let kept: Vec<&SessionStatus> = snapshot.sessions.iter().filter(is_kept).collect();
+        assert!(kept.is_empty() || self.world.idle_timeout.is_none(), "{kept:?}");
+        let kept = kept.into_iter().map(|session| session.destination.clone());
+        let named = snapshot.forwards.iter().map(|forward| forward.destination.clone());
+        let named: BTreeSet<Destination> = named.chain(kept).collect();
         assert_eq!(self.world.counted_forwards, rules, "counters of forwards");
         assert!(self.world.counted_sessions.is_subset(&named), "counters of {:?}", self.world.counted_sessions);
         assert!(

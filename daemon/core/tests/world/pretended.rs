@@ -1,6 +1,7 @@
 //! The pretended world: listeners, sessions, a disk and clients, and what each does with an action.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use alknet_core::limits::MAX_UNFINISHED_LOGINS;
 use alknet_core::{Action, Call, Epoch, Event, Host, Listen, Peer, SavedRules};
@@ -42,6 +43,8 @@ pub(crate) struct World {
     pub(crate) left_behind: BTreeSet<(ForwardId, Epoch)>,
     /// How many links there may be in all.
     pub(crate) max_sessions: usize,
+    /// How long a session that nobody wants is kept.
+    pub(crate) idle_timeout: Option<Duration>,
     /// What a restart would find.
     pub(crate) disk: SavedRules,
     /// What the store was given and has not written, oldest first.

@@ -23,7 +23,7 @@ use crate::goal::Goal;
 
 /// How long `--wait` alone waits.
 const DEFAULT_WAIT: &str = "30";
-/// How often `watch --stats` alone asks.
+/// How often `watch --stats` alone prints figures.
 const DEFAULT_STATS: &str = "2";
 
 const ABOUT: &str = "Adds, removes, lists and watches the forwards of alknetd";
@@ -260,7 +260,7 @@ pub(crate) struct WatchArgs {
     /// End with 0 when every selected forward is in this state, with 124 when --timeout is over first
     #[arg(long, value_name = "STATE")]
     pub(crate) until: Option<Goal>,
-    /// Print the counters every so many seconds (0.1 to 86400); alone every 2
+    /// Print what forwards carry, and how fast, every so many seconds (0.1 to 86400); alone every 2
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, require_equals = true,
           default_missing_value = DEFAULT_STATS, value_parser = value::period)]
     pub(crate) stats: Option<Duration>,

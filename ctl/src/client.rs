@@ -227,10 +227,16 @@ impl Client {
         }
     }
 
-    /// Begins to watch. A refusal, if any, is the first thing that comes.
-    pub(crate) async fn watch(&self, selectors: Vec<Selector>, since: Option<Seq>) -> Result<Events, Fault> {
+    /// Begins to watch, with figures of traffic after each `figures`. A refusal, if any, is the first thing that comes.
+    pub(crate) async fn watch(
+        &self,
+        selectors: Vec<Selector>,
+        since: Option<Seq>,
+        figures: Option<Duration>,
+    ) -> Result<Events, Fault> {
         self.address.trace("-> call.requested", "events/watch");
-        let subscription = self.caller.subscribe(Operation::Watch { selectors, since }).await?;
+        let stats_ms = figures.map(|period| u32::try_from(period.as_millis()).unwrap_or(u32::MAX));
+        let subscription = self.caller.subscribe(Operation::Watch { selectors, since, stats_ms }).await?;
         Ok(Events { subscription, part: None, address: self.address.clone() })
     }
 }

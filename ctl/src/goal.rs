@@ -137,7 +137,10 @@ impl View {
                     forward.attempt = changed.attempt;
                 }
             }
-            StatusEvent::SessionStatus(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) => {}
+            StatusEvent::SessionStatus(_)
+            | StatusEvent::Heartbeat(_)
+            | StatusEvent::Lagged(_)
+            | StatusEvent::Stats(_) => {}
         }
     }
 }

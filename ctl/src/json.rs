@@ -6,10 +6,7 @@ mod imported;
 use alknet_proto::history::{Outage, SessionChange};
 use alknet_proto::operation::ForwardRef;
 use alknet_proto::status::{Change, ForwardDetail, Prompt, Refusal};
-use alknet_proto::{
-    Code, DaemonStatus, Fault, ForwardId, ForwardName, ForwardStats, ForwardStatus, SessionStatus, Stage,
-};
-use jiff::Timestamp;
+use alknet_proto::{Code, DaemonStatus, Fault, ForwardId, ForwardName, ForwardStatus, SessionStatus, Stage};
 use serde::Serialize;
 
 pub(crate) use explained::Explained;
@@ -158,29 +155,6 @@ pub(crate) struct Version<'a> {
     pub(crate) protocol: u16,
 }
 
-/// `watch --stats`: what the forwards have carried so far.
-#[derive(Serialize)]
-pub(crate) struct Stats<'a> {
-    event: &'static str,
-    at: Timestamp,
-    forwards: Vec<StatsOf<'a>>,
-}
-
-#[derive(Serialize)]
-struct StatsOf<'a> {
-    id: ForwardId,
-    name: &'a ForwardName,
-    stats: &'a ForwardStats,
-}
-
-impl<'a> Stats<'a> {
-    /// The counters of `forwards` as they were at `at`.
-    pub(crate) fn new(at: Timestamp, forwards: &'a [ForwardStatus]) -> Self {
-        let of = |f: &'a ForwardStatus| StatsOf { id: f.id, name: &f.name, stats: &f.stats };
-        Stats { event: "stats", at, forwards: forwards.iter().map(of).collect() }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,19 +191,5 @@ mod tests {
         assert_eq!(shown["history"], serde_json::json!([]));
         assert_eq!((&shown["session"], &shown["outages"]), (&serde_json::Value::Null, &serde_json::json!([])));
         assert!(shown.get("forward").is_none());
-    }
-
-    #[test]
-    fn stats_name_the_forward_and_nothing_else_of_it() {
-        let forwards = [sample::active("web")];
-
-        let shown = text(&Stats::new(sample::NOW, &forwards));
-
-        let expected = concat!(
-            r#"{"event":"stats","at":"2026-01-31T12:00:00Z","forwards":[{"id":"9e3779b1","name":"web","#,
-            r#""stats":{"connections_active":2,"connections_total":7,"connections_refused":1,"#,
-            r#""bytes_sent":2048,"bytes_received":5242880}}]}"#
-        );
-        assert_eq!(shown, expected);
     }
 }

@@ -3,6 +3,7 @@
 mod detail;
 mod events;
 mod explanation;
+mod figures;
 mod forwards;
 mod history;
 mod imported;
@@ -16,8 +17,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 pub(crate) use detail::detail;
-pub(crate) use events::{counted, event};
+pub(crate) use events::event;
 pub(crate) use explanation::{comparison, explanation, place};
+pub(crate) use figures::Figures;
 pub(crate) use forwards::{added, forwards};
 pub(crate) use history::{history, outage};
 pub(crate) use imported::{add_line, imported};

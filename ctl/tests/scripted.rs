@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use alknet_proto::connection::{MessageReader, MessageWriter, welcome};
 use alknet_proto::envelope::{Body, Envelope};
-use alknet_proto::event::{ForwardChanged, Snapshot};
+use alknet_proto::event::{ForwardChanged, ForwardRates, ForwardTraffic, Snapshot, Stats};
 use alknet_proto::hello::Hello;
 use alknet_proto::operation::ForwardRef;
 use alknet_proto::{Code, Fault, ForwardStatus, Operation, Output, Status, StatusEvent, endpoint};
@@ -143,6 +143,9 @@ fn quiet(operation: &Operation) -> Vec<Body> {
         Operation::ListForwards { after: Some(_), .. } => {
             answer(Output::Forwards { forwards: vec![db()], more: false })
         }
+        Operation::Watch { stats_ms: Some(100), .. } => {
+            vec![snapshot(vec![web()], true), snapshot(vec![db()], false), figures()]
+        }
         Operation::Watch { .. } => vec![snapshot(vec![web()], true), snapshot(vec![db()], false)],
         Operation::AddForwards(specs) => {
             let forwards: Vec<ForwardStatus> = specs.iter().map(|_| db()).collect();
@@ -159,6 +162,21 @@ fn quiet(operation: &Operation) -> Vec<Body> {
         Operation::Ping | Operation::Shutdown => answer(Output::Done),
         _ => vec![Body::Error(Fault::new(Code::NotFound, "no forward matches `x`"))],
     }
+}
+
+fn figures() -> Body {
+    let of = |forward: ForwardStatus| ForwardTraffic {
+        id: forward.id,
+        name: forward.name,
+        stats: forward.stats,
+        rates: ForwardRates {
+            bytes_sent_per_second: 0,
+            bytes_received_per_second: 12_900_000,
+            connections_per_second: 0.5,
+        },
+    };
+    let stats = Stats { at: sample::NOW, forwards: vec![of(web()), of(db())], interval_seconds: 0.1 };
+    Body::Responded(Output::Event(StatusEvent::Stats(stats)))
 }
 
 /// `db` becomes active after the snapshot, `web` is lost.
@@ -318,6 +336,19 @@ async fn code(mut child: Child) -> Option<i32> {
     timeout(LIMIT, child.wait()).await.expect("the program ends").unwrap().code()
 }
 
+fn figures_of(id: &str, name: &str) -> Value {
+    json!({
+        "id": id, "name": name,
+        "stats": {
+            "connections_active": 2, "connections_total": 7, "connections_refused": 1,
+            "bytes_sent": 2048, "bytes_received": 5 << 20,
+        },
+        "rates": {
+            "bytes_sent_per_second": 0, "bytes_received_per_second": 12_900_000, "connections_per_second": 0.5,
+        },
+    })
+}
+
 #[tokio::test]
 async fn a_watch_merges_pages_flushes_lines_and_counts() {
     let daemon = Scripted::start(quiet);
@@ -329,7 +360,11 @@ async fn a_watch_merges_pages_flushes_lines_and_counts() {
     timeout(LIMIT, stdout.read_line(&mut line)).await.expect("counters come").unwrap();
 
     let stats: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!((&stats["event"], &stats["forwards"][1]["name"]), (&json!("stats"), &json!("db")));
+    let expected = json!({
+        "event": "stats", "at": "2026-01-31T12:00:00Z", "interval_seconds": 0.1,
+        "forwards": [figures_of("9e3779b1", "web"), figures_of("3c6ef362", "db")],
+    });
+    assert_eq!(stats, expected);
 }
 
 #[tokio::test]

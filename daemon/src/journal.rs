@@ -46,7 +46,7 @@ pub fn tell(event: &StatusEvent) {
                 None => tracing::info!(%session, state, from, "session changed"),
             }
         }
-        StatusEvent::Snapshot(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) => {}
+        StatusEvent::Snapshot(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) | StatusEvent::Stats(_) => {}
     }
 }
 

@@ -157,6 +157,10 @@ impl Performer {
                 let event = self.event_with_counters(event);
                 self.clients.publish(call, event);
             }
+            Action::BeginRates(call) => {
+                let figures = self.forwards.iter().map(|(id, forward)| (*id, forward.counters.read()));
+                self.clients.begin_rates(call, figures.collect());
+            }
             Action::Log(event) => {
                 journal::tell(&event);
                 self.outages.note(&event);
@@ -376,6 +380,13 @@ impl Performer {
             | StatusEvent::SessionStatus(_)
             | StatusEvent::Heartbeat(_)
             | StatusEvent::Lagged(_) => {}
+            StatusEvent::Stats(stats) => {
+                for forward in &mut stats.forwards {
+                    if let Some(counted) = self.forwards.get(&forward.id) {
+                        forward.stats = counted.counters.read();
+                    }
+                }
+            }
         }
         event
     }

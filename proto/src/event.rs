@@ -8,7 +8,7 @@ use crate::destination::Destination;
 use crate::fault::Reason;
 use crate::ids::{ForwardId, Seq};
 use crate::spec::ForwardName;
-use crate::status::{ForwardStatus, SessionState, SessionStatus, Status};
+use crate::status::{ForwardStats, ForwardStatus, SessionState, SessionStatus, Status};
 
 /// One thing that a watcher is told.
 ///
@@ -30,6 +30,8 @@ pub enum StatusEvent {
     Heartbeat(Heartbeat),
     /// This watcher was too slow and missed changes; a snapshot follows.
     Lagged(Lagged),
+    /// What the forwards have carried and how fast; only for who asked for it. Is no change, so it has no number.
+    Stats(Stats),
 }
 
 /// See [`StatusEvent::Snapshot`].
@@ -133,6 +135,42 @@ pub struct Lagged {
     pub at: Timestamp,
 }
 
+/// See [`StatusEvent::Stats`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Stats {
+    /// The daemon's clock.
+    pub at: Timestamp,
+    /// Every forward that the watcher picks, by id.
+    pub forwards: Vec<ForwardTraffic>,
+    /// The time that the rates are of, in seconds: since the figures before, which this watcher was told, or since it
+    /// began to watch. Longer than was asked for where the watcher was slow.
+    pub interval_seconds: f64,
+}
+
+/// What one forward has carried, and how fast.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForwardTraffic {
+    /// Which forward.
+    pub id: ForwardId,
+    /// Its name.
+    pub name: ForwardName,
+    /// What it has carried since the daemon started.
+    pub stats: ForwardStats,
+    /// How fast that grew.
+    pub rates: ForwardRates,
+}
+
+/// How fast the figures of a forward grew within the interval.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ForwardRates {
+    /// Growth of `bytes_sent` in a second.
+    pub bytes_sent_per_second: u64,
+    /// Growth of `bytes_received` in a second.
+    pub bytes_received_per_second: u64,
+    /// Growth of `connections_total` in a second.
+    pub connections_per_second: f64,
+}
+
 impl StatusEvent {
     /// The word in the field `event` of the JSON form.
     pub fn word(&self) -> &'static str {
@@ -144,6 +182,7 @@ impl StatusEvent {
             StatusEvent::SessionStatus(_) => "session_status",
             StatusEvent::Heartbeat(_) => "heartbeat",
             StatusEvent::Lagged(_) => "lagged",
+            StatusEvent::Stats(_) => "stats",
         }
     }
 }
@@ -171,6 +210,7 @@ impl Serialize for Flat<'_> {
             StatusEvent::SessionStatus(body) => Line { event, body }.serialize(serializer),
             StatusEvent::Heartbeat(body) => Line { event, body }.serialize(serializer),
             StatusEvent::Lagged(body) => Line { event, body }.serialize(serializer),
+            StatusEvent::Stats(body) => Line { event, body }.serialize(serializer),
         }
     }
 }

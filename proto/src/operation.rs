@@ -20,6 +20,9 @@ pub const MAX_ADDED_AT_ONCE: usize = 100;
 /// The longest status has some 3 KiB, so a full page stays below the limit of a frame.
 pub const PAGE: usize = 256;
 
+/// The shortest and the longest time between two [`crate::event::Stats`] that a watcher may ask for, in milliseconds.
+pub const STATS_PERIOD_MS: std::ops::RangeInclusive<u32> = 100..=86_400_000;
+
 /// What a client can ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Operation {
@@ -63,6 +66,8 @@ pub enum Operation {
         selectors: Vec<Selector>,
         /// Resume behind this change where the daemon remembers it; else begin with a snapshot.
         since: Option<Seq>,
+        /// Tell what they carry, and how fast, every so many milliseconds, see [`STATS_PERIOD_MS`].
+        stats_ms: Option<u32>,
     },
     /// `services/list`: the operations that this caller may use.
     ListServices,

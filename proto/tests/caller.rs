@@ -325,5 +325,5 @@ async fn a_client_of_another_kind_is_refused() {
 }
 
 fn watch_all() -> Operation {
-    Operation::Watch { selectors: Vec::new(), since: None }
+    Operation::Watch { selectors: Vec::new(), since: None, stats_ms: None }
 }

@@ -132,3 +132,33 @@ fn a_sleep_is_followed_by_a_question_within_a_second() {
     assert_eq!(world.session("prod")["reason"], Value::Null);
     assert_eq!(sshd.logins(), 1);
 }
+
+#[test]
+fn rates_are_of_the_time_that_passed_whatever_the_wall_clock_says() {
+    let Some(library) = libfaketime() else { return };
+    let world = World::new();
+    let _sshd = Sshd::start(&world, "prod");
+    start_with_clock(&world, &library);
+    let echo = targets::echo();
+    world.add_active("web", &["-L", &format!("0:127.0.0.1:{}", echo.port()), "prod"]);
+    let mut watch = world.watch_with(&["--stats=0.2"]);
+    let begun = Instant::now();
+
+    for ahead in ["+7d", "-7d", "+0"] {
+        set_clock(&world, ahead);
+        echo_over(connect(world.port("web")));
+        watch.until("figures come", |event| event["event"] == "stats");
+    }
+    let all = |event: &Value| event["event"] == "stats" && event["forwards"][0]["stats"]["bytes_sent"] == 48;
+    watch.until("everything is counted", all);
+
+    let events = watch.seen().iter().map(|seen| &seen.event).filter(|event| event["event"] == "stats");
+    let (mut carried, mut passed) = (0.0, 0.0);
+    for event in events {
+        let seconds = event["interval_seconds"].as_f64().unwrap();
+        carried += event["forwards"][0]["rates"]["bytes_sent_per_second"].as_f64().unwrap() * seconds;
+        passed += seconds;
+    }
+    assert!((carried - 48.0).abs() < 5.0, "{carried} bytes by the rates");
+    assert!(passed <= begun.elapsed().as_secs_f64() + 0.5, "{passed} s by the intervals");
+}

@@ -19,7 +19,7 @@ const NOBODY: u32 = 65534;
 fn a_slow_watcher_is_cut_off_and_others_are_not() {
     let world = World::with_daemon();
     let mut slow = RawClient::greeted(&world.socket());
-    slow.send(&raw::request(1, Operation::Watch { selectors: Vec::new(), since: None }));
+    slow.send(&raw::request(1, Operation::Watch { selectors: Vec::new(), since: None, stats_ms: None }));
     let mut quick = world.watch();
 
     // Each round is 200 events, all of them 16,000: more than the daemon keeps for a client.

@@ -10,6 +10,7 @@ mod descriptors;
 mod drops;
 mod edges;
 mod explain;
+mod figures;
 mod forwards;
 mod import;
 mod json;

@@ -96,6 +96,7 @@ fn hint(error: &clap::Error, args: &[OsString]) -> String {
         match name {
             "-L" => return "`-L 8080:localhost:80` carries port 8080 here to port 80 of the server".to_owned(),
             "-R" => return "`-R 9000:localhost:3000` carries port 9000 of the server to port 3000 here".to_owned(),
+            "--stats[" => return "`--stats=5` prints what the forwards carry every 5 seconds".to_owned(),
             "-D" => return "`-D 1080` is a SOCKS proxy on port 1080 here".to_owned(),
             "<DESTINATION>" | "[DESTINATION]..." | "--host" => {
                 return "[user@]host[:port] or a Host of the ssh configuration is a destination".to_owned();

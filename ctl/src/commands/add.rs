@@ -65,7 +65,7 @@ async fn add_and_wait(
     client: &Client,
     printer: &mut Printer,
 ) -> Result<Vec<ForwardStatus>, Failure> {
-    let mut events = client.watch(Vec::new(), None).await?;
+    let mut events = client.watch(Vec::new(), None, None).await?;
     let mut view = View::default();
     first_snapshot(&mut events, &mut view, Instant::now() + client.timeout()).await?;
 

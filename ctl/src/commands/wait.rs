@@ -27,7 +27,7 @@ pub(super) async fn run(args: &WaitArgs, address: &Address, printer: &mut Printe
             .with_hint("`alknetctl list-forwards` shows what there is")
             .into());
     }
-    let mut events = client.watch(selectors, None).await?;
+    let mut events = client.watch(selectors, None, None).await?;
     let mut view = View::default();
     match first_snapshot(&mut events, &mut view, start + address.timeout()).await {
         // What nothing is known of is gone.

@@ -1,10 +1,7 @@
 //! `watch`: every change as it happens.
 
-use std::time::Duration;
-
 use alknet_proto::event::Flat;
 use alknet_proto::{Code, Fault, ForwardStatus, Selector, StatusEvent};
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::wait::ran_out;
@@ -12,9 +9,8 @@ use crate::args::WatchArgs;
 use crate::client::{Address, Client};
 use crate::exit::{Exit, Failure};
 use crate::goal::{Goal, Verdict, View};
-use crate::json::Stats;
 use crate::printer::{Printer, stdout_closed};
-use crate::render::{self, Look};
+use crate::render::{self, Figures, Look};
 
 pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Printer) -> Result<Exit, Failure> {
     let selectors = args.selectors.all();
@@ -27,11 +23,10 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
         view.learn(existing(&client, &selectors).await?);
         is_known = true;
     }
-    let mut events = client.watch(selectors.clone(), args.since).await?;
+    let mut events = client.watch(selectors, args.since, args.stats).await?;
     let mut resumed_behind = args.since;
     let mut reader_gone = std::pin::pin!(stdout_closed());
-    let mut counters = std::pin::pin!(next_counters(&client, &selectors, args.stats));
-    let mut counted: Vec<ForwardStatus> = Vec::new();
+    let mut figures = Figures::default();
     let limit = address.asked_timeout().filter(|_| args.until.is_some());
     let mut too_late = std::pin::pin!(over(limit.map(|limit| start + limit)));
 
@@ -59,13 +54,7 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
                 }
                 is_known |= is_snapshot;
                 view.apply(&event);
-                print(&event, printer)?;
-            }
-            forwards = &mut counters => {
-                let forwards = forwards?;
-                print_counters(&counted, &forwards, printer)?;
-                counted = forwards;
-                counters.set(next_counters(&client, &selectors, args.stats));
+                print(&event, &mut figures, printer)?;
             }
             () = &mut too_late => {
                 let (Some(goal), Some(limit)) = (args.until, limit) else { continue };
@@ -76,24 +65,16 @@ pub(super) async fn run(args: &WatchArgs, address: &Address, printer: &mut Print
     }
 }
 
-fn print(event: &StatusEvent, printer: &mut Printer) -> Result<(), Failure> {
+fn print(event: &StatusEvent, figures: &mut Figures, printer: &mut Printer) -> Result<(), Failure> {
     if printer.json {
         printer.json(&Flat(event))?;
         return Ok(());
     }
-    let lines = render::event(event, &Look::of_this_system());
-    if !lines.is_empty() {
-        printer.text(&lines)?;
-    }
-    Ok(())
-}
-
-fn print_counters(before: &[ForwardStatus], now: &[ForwardStatus], printer: &mut Printer) -> Result<(), Failure> {
-    if printer.json {
-        printer.json(&Stats::new(Timestamp::now(), now))?;
-        return Ok(());
-    }
-    let lines = render::counted(before, now, &Look::of_this_system());
+    let look = Look::of_this_system();
+    let lines = match event {
+        StatusEvent::Stats(stats) => figures.lines(stats, &look),
+        event => render::event(event, &look),
+    };
     if !lines.is_empty() {
         printer.text(&lines)?;
     }
@@ -106,19 +87,6 @@ async fn over(deadline: Option<Instant>) {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
         None => std::future::pending().await,
     }
-}
-
-/// Waits one period and asks for the counters; for ever without a period.
-async fn next_counters(
-    client: &Client,
-    selectors: &[Selector],
-    period: Option<Duration>,
-) -> Result<Vec<ForwardStatus>, Fault> {
-    match period {
-        Some(period) => tokio::time::sleep(period).await,
-        None => std::future::pending().await,
-    }
-    existing(client, selectors).await
 }
 
 /// What the selectors pick; that may be nothing.

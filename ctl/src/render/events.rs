@@ -6,7 +6,7 @@ use alknet_proto::{ForwardStatus, Reason, StatusEvent};
 use jiff::Timestamp;
 
 use super::forwards::style;
-use super::units::{bytes, clock, why};
+use super::units::{clock, why};
 use super::{BOLD, DIM, Look, painted};
 
 /// The lines of one event, each with its newline; none for a heartbeat.
@@ -24,7 +24,8 @@ pub(crate) fn event(event: &StatusEvent, look: &Look) -> String {
         StatusEvent::ForwardRemoved(removed) => line(removed.at, removed.name.as_str(), "removed", "", look),
         StatusEvent::ForwardStatus(changed) => forward_line(changed, look),
         StatusEvent::SessionStatus(changed) => session_line(changed, look),
-        StatusEvent::Heartbeat(_) => String::new(),
+        // Those of traffic are lines only beside those before them.
+        StatusEvent::Heartbeat(_) | StatusEvent::Stats(_) => String::new(),
         StatusEvent::Lagged(lagged) => {
             line(lagged.at, "watch", "missed changes", "this program was too slow; everything as it is follows", look)
         }
@@ -66,7 +67,7 @@ fn session_line(changed: &SessionChanged, look: &Look) -> String {
     line(*at, &format!("session {destination}"), &what, &because, look)
 }
 
-fn line(at: Timestamp, who: &str, what: &str, why: &str, look: &Look) -> String {
+pub(super) fn line(at: Timestamp, who: &str, what: &str, why: &str, look: &Look) -> String {
     let time = painted(DIM, &clock(at, look));
     let who = painted(BOLD, who);
     if why.is_empty() {
@@ -76,30 +77,10 @@ fn line(at: Timestamp, who: &str, what: &str, why: &str, look: &Look) -> String 
     }
 }
 
-/// One line for each forward whose counters moved since `before`.
-pub(crate) fn counted(before: &[ForwardStatus], now: &[ForwardStatus], look: &Look) -> String {
-    let moved = now.iter().filter(|forward| {
-        let known = before.iter().find(|earlier| earlier.id == forward.id);
-        known.is_none_or(|earlier| earlier.stats != forward.stats)
-    });
-    moved
-        .map(|forward| {
-            let stats = &forward.stats;
-            let what = format!(
-                "{} connections, {} sent, {} received",
-                stats.connections_active,
-                bytes(stats.bytes_sent),
-                bytes(stats.bytes_received)
-            );
-            line(look.now, forward.name.as_str(), &what, "", look)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use alknet_proto::event::{ForwardAdded, ForwardRemoved, Heartbeat, Lagged};
-    use alknet_proto::{Code, ForwardId, ForwardStats, Reason, SessionState, Stage, Status};
+    use alknet_proto::{Code, ForwardId, Reason, SessionState, Stage, Status};
 
     use super::super::tests::{look, plain};
     use super::*;
@@ -166,16 +147,5 @@ mod tests {
 12:00:05  watch  missed changes  this program was too slow; everything as it is follows
 ";
         assert_eq!(plain(&shown), expected);
-    }
-
-    #[test]
-    fn only_counters_that_moved_are_shown() {
-        let before = [sample::active("web"), sample::forward(2, "db", Status::Active)];
-        let mut now = before.clone();
-        now[1].stats = ForwardStats { connections_active: 3, bytes_sent: 4096, ..now[1].stats };
-
-        let shown = plain(&counted(&before, &now, &look(true)));
-
-        assert_eq!(shown, "12:00:00  db  3 connections, 4.0 KiB sent, 5.0 MiB received\n");
     }
 }

@@ -23,6 +23,11 @@ pub(super) fn bytes(count: u64) -> String {
     format!("{scaled:.decimals$} {}", UNITS[unit])
 }
 
+/// `1 connection`, `3 connections`.
+pub(super) fn count(n: u64, one: &str) -> String {
+    if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
+}
+
 /// `12s`, `3m4s`, `2h5m`, `1d3h`: the two largest units.
 pub(super) fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();

@@ -72,6 +72,9 @@ pub enum Action {
         /// What.
         event: StatusEvent,
     },
+    /// Keep the counters of every forward as they are now: the first rates that this subscriber is told are of the time
+    /// from here on.
+    BeginRates(Call),
     /// Write a change into the log. Comes once for every change, whoever watches.
     Log(StatusEvent),
     /// A forward is gone for good: nobody asks for its counters again.

@@ -107,6 +107,7 @@ impl Model {
         // What an attempt or its end means for listeners on the server is known only now.
         self.settle_listeners(&mut turn);
         self.publish_changes(&mut turn);
+        self.publish_figures(&mut turn);
         self.watches.beat(now, &mut turn.actions);
         self.answer(&mut turn);
         turn.actions
@@ -127,7 +128,9 @@ impl Model {
         let calls = calls.chain(waiting).map(|at| (at, "request"));
         let heartbeat = self.watches.heartbeat_at().map(|at| (at, "heartbeat"));
         let save = self.save_again_at.map(|at| (at, "save"));
-        let all = sessions.chain(save).chain(listeners).chain(quiet).chain(calls).chain(heartbeat);
+        let figures = self.watches.figures_at().map(|at| (at, "figures"));
+        let watches = heartbeat.into_iter().chain(figures);
+        let all = sessions.chain(save).chain(listeners).chain(quiet).chain(calls).chain(watches);
         all.map(|(at, why)| (at.steady, why)).min_by_key(|(at, _)| *at)
     }
 

@@ -1,9 +1,16 @@
 //! Telling watchers what changed, and answering requests.
 
-use alknet_proto::event::{ForwardAdded, ForwardChanged, ForwardRemoved, SessionChanged};
+use std::time::Duration;
+
+use alknet_proto::event::{
+    ForwardAdded, ForwardChanged, ForwardRates, ForwardRemoved, ForwardTraffic, SessionChanged, Stats,
+};
 use alknet_proto::history::SessionChange;
+use alknet_proto::operation::STATS_PERIOD_MS;
 use alknet_proto::status::Change;
-use alknet_proto::{Destination, Fault, ForwardId, ForwardStatus, Output, Selector, Seq, StatusEvent};
+use alknet_proto::{
+    Code, Destination, Fault, ForwardId, ForwardStats, ForwardStatus, Output, Selector, Seq, StatusEvent,
+};
 
 use crate::action::Action;
 use crate::calls::Answer;
@@ -13,7 +20,7 @@ use crate::limits::REMEMBERED_CHANGES;
 use crate::model::{Model, Turn};
 use crate::select;
 use crate::session;
-use crate::watch::{self, About, Everything};
+use crate::watch::{self, About, Everything, Figures, Subscription};
 
 impl Model {
     /// Tells watchers what is not as they were told last.
@@ -144,16 +151,40 @@ impl Model {
         call: Call,
         selectors: Vec<Selector>,
         since: Option<Seq>,
+        stats_ms: Option<u32>,
         turn: &mut Turn,
     ) -> Result<(), Fault> {
+        let figures = match stats_ms {
+            Some(ms) if !STATS_PERIOD_MS.contains(&ms) => return Err(no_period(ms)),
+            Some(ms) => Some(Figures::every(Duration::from_millis(ms.into()), turn.now)),
+            None => None,
+        };
         let visible = self.forwards.values().filter(|forward| forward.is_visible());
         // What is gone may be meant too, where its changes are still remembered.
         let is_resumed = since.is_some_and(|since| self.watches.remembers(since));
         let was_there = |selector: &Selector| is_resumed && self.watches.tell_of(selector);
         let selectors = select::resolve(selectors, visible, was_there)?;
         let everything = self.everything(&selectors);
-        turn.actions.extend(self.watches.start(call, selectors, since, turn.now, &self.forwards, everything));
+        let subscription = Subscription { selectors, figures };
+        let begun = self.watches.start(call, subscription, since, turn.now, &self.forwards, everything);
+        turn.actions.extend(begun);
         Ok(())
+    }
+
+    /// Tells what forwards carry to whom that is due.
+    pub(crate) fn publish_figures(&mut self, turn: &mut Turn) {
+        for (call, selectors) in self.watches.due_figures(turn.now) {
+            let known = self.forwards.values().filter(|forward| forward.is_known());
+            let picked = known.filter(|forward| watch::is_picked(&selectors, &forward.subject()));
+            let forwards = picked.map(|forward| ForwardTraffic {
+                id: forward.id,
+                name: forward.name.clone(),
+                stats: ForwardStats::default(),
+                rates: ForwardRates::default(),
+            });
+            let stats = Stats { at: turn.now.wall, forwards: forwards.collect(), interval_seconds: 0.0 };
+            turn.actions.push(Action::Publish { call, event: StatusEvent::Stats(stats) });
+        }
     }
 
     /// A rule whose removal is on its way is as it was told last: nothing else of it is told before.
@@ -179,6 +210,12 @@ impl Model {
         let sessions = self.sessions.iter().filter(|(destination, _)| is_meant(destination));
         Everything { sessions: sessions.map(|(destination, s)| s.status(destination)).collect(), forwards }
     }
+}
+
+fn no_period(ms: u32) -> Fault {
+    let (least, most) = (STATS_PERIOD_MS.start(), STATS_PERIOD_MS.end());
+    Fault::new(Code::InvalidRequest, format!("figures cannot come every {ms} ms"))
+        .with_hint(format!("every {least} to {most} ms is possible"))
 }
 
 fn about(forward: &Forward) -> About {

@@ -36,7 +36,9 @@ impl Model {
             Operation::RetrySessions(destinations) => Some(self.retry(destinations, turn)),
             Operation::DisconnectSession(destination) => Some(self.disconnect(destination, turn)),
             Operation::RenewSession(destination) => self.renew(call, destination, deadline, turn),
-            Operation::Watch { selectors, since } => self.watch(call, selectors, since, turn).err().map(Err),
+            Operation::Watch { selectors, since, stats_ms } => {
+                self.watch(call, selectors, since, stats_ms, turn).err().map(Err)
+            }
             Operation::Shutdown => {
                 turn.answers.push((call, Answer::Ready(Ok(Output::Done))));
                 self.stop(turn);

@@ -1,6 +1,7 @@
 //! Subscriptions: who is told what, in order, and from where on.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use alknet_proto::event::{Heartbeat, Lagged, Snapshot};
 use alknet_proto::operation::PAGE;
@@ -27,10 +28,40 @@ pub(crate) enum About {
 /// Who watches what, and what happened lately.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
-    subscriptions: BTreeMap<Call, Vec<Selector>>,
+    subscriptions: BTreeMap<Call, Subscription>,
     remembered: VecDeque<(Seq, About, StatusEvent)>,
     last_seq: Seq,
     heartbeat_at: Option<Moment>,
+}
+
+/// What somebody watches.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    /// Which forwards; none means all.
+    pub(crate) selectors: Vec<Selector>,
+    /// Wants to know what they carry, so often.
+    pub(crate) figures: Option<Figures>,
+}
+
+/// When somebody is told what forwards carry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Figures {
+    period: Duration,
+    due: Moment,
+}
+
+impl Figures {
+    /// For the first time after one `period`.
+    pub(crate) fn every(period: Duration, now: Moment) -> Self {
+        Figures { period, due: now + period }
+    }
+
+    /// The next time is a whole period after this one was due; after a delay at least half a one from now, since rates
+    /// of a moment say nothing.
+    fn next(self, now: Moment) -> Self {
+        let (in_step, soonest) = (self.due + self.period, now + self.period / 2);
+        Figures { due: if soonest.steady < in_step.steady { in_step } else { soonest }, ..self }
+    }
 }
 
 /// Everything there is, for a snapshot.
@@ -72,23 +103,26 @@ impl Watches {
     pub(crate) fn start(
         &mut self,
         call: Call,
-        selectors: Vec<Selector>,
+        subscription: Subscription,
         since: Option<Seq>,
         now: Moment,
         forwards: &BTreeMap<ForwardId, Forward>,
         everything: Everything,
     ) -> Vec<Action> {
-        let actions = match since.filter(|since| self.remembers(*since)) {
+        let mut actions = match since.filter(|since| self.remembers(*since)) {
             Some(since) => {
                 let missed = self.remembered.iter().filter(|(seq, ..)| since < *seq);
                 missed
-                    .filter(|(_, about, _)| is_meant(&selectors, about, forwards))
+                    .filter(|(_, about, _)| is_meant(&subscription.selectors, about, forwards))
                     .map(|(.., event)| Action::Publish { call, event: event.clone() })
                     .collect()
             }
             None => snapshot(call, self.last_seq, everything),
         };
-        self.subscriptions.insert(call, selectors);
+        if subscription.figures.is_some() {
+            actions.push(Action::BeginRates(call));
+        }
+        self.subscriptions.insert(call, subscription);
         self.heartbeat_at.get_or_insert(now + HEARTBEAT);
         actions
     }
@@ -100,7 +134,7 @@ impl Watches {
         now: Moment,
         everything: impl FnOnce(&[Selector]) -> Everything,
     ) -> Vec<Action> {
-        let Some(selectors) = self.subscriptions.get(&call) else { return Vec::new() };
+        let Some(Subscription { selectors, .. }) = self.subscriptions.get(&call) else { return Vec::new() };
         let lagged = StatusEvent::Lagged(Lagged { seq: self.last_seq, at: now.wall });
         let mut actions = vec![Action::Publish { call, event: lagged }];
         actions.extend(snapshot(call, self.last_seq, everything(selectors)));
@@ -115,7 +149,7 @@ impl Watches {
         forwards: &BTreeMap<ForwardId, Forward>,
         actions: &mut Vec<Action>,
     ) {
-        for (call, selectors) in &self.subscriptions {
+        for (call, Subscription { selectors, .. }) in &self.subscriptions {
             if is_meant(selectors, &about, forwards) {
                 actions.push(Action::Publish { call: *call, event: event.clone() });
             }
@@ -139,6 +173,24 @@ impl Watches {
 
     pub(crate) fn heartbeat_at(&self) -> Option<Moment> {
         self.heartbeat_at
+    }
+
+    /// Who is to be told now what forwards carry, and of which ones.
+    pub(crate) fn due_figures(&mut self, now: Moment) -> Vec<(Call, Vec<Selector>)> {
+        let mut due = Vec::new();
+        for (call, subscription) in &mut self.subscriptions {
+            if let Some(figures) = subscription.figures.filter(|figures| figures.due.steady <= now.steady) {
+                subscription.figures = Some(figures.next(now));
+                due.push((*call, subscription.selectors.clone()));
+            }
+        }
+        due
+    }
+
+    /// When somebody is to be told next what forwards carry.
+    pub(crate) fn figures_at(&self) -> Option<Moment> {
+        let all = self.subscriptions.values().filter_map(|subscription| subscription.figures);
+        all.map(|figures| figures.due).min_by_key(|due| due.steady)
     }
 
     /// Ends the subscriptions that are meant; without any, no heart beats.

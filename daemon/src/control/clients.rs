@@ -3,16 +3,18 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use alknet_core::limits::REMEMBERED_EVENTS;
 use alknet_core::{Call, ClientId};
 use alknet_proto::operation::OperationKind;
 use alknet_proto::pending::CONNECTION_ID;
-use alknet_proto::{Body, Code, Envelope, Fault, Output, RequestId, StatusEvent};
+use alknet_proto::{Body, Code, Envelope, Fault, ForwardId, ForwardStats, Output, RequestId, StatusEvent};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+use super::meter::Meter;
 
 /// The most clients at a time.
 pub const MAX_CLIENTS: usize = 64;
@@ -48,6 +50,8 @@ struct Client {
     /// How many messages in the outbox are no events.
     n_replies: Arc<AtomicUsize>,
     pending: HashMap<RequestId, Pending>,
+    /// Of the subscriptions that are told rates.
+    meters: HashMap<RequestId, Meter>,
     cut_off: CancellationToken,
 }
 
@@ -107,6 +111,7 @@ impl Clients {
             outbox: Some(outbox),
             n_replies: n_replies.clone(),
             pending: HashMap::new(),
+            meters: HashMap::new(),
             cut_off: cut_off.clone(),
         };
         registry.clients.insert(client, entry);
@@ -124,12 +129,12 @@ impl Clients {
         let body = match result {
             Ok(output) => {
                 if pending == Pending::Call {
-                    client.pending.remove(&call.request);
+                    client.close(call.request);
                 }
                 Body::Responded(output)
             }
             Err(fault) => {
-                client.pending.remove(&call.request);
+                client.close(call.request);
                 Body::Error(fault)
             }
         };
@@ -137,7 +142,10 @@ impl Clients {
     }
 
     /// Tells a subscriber something; one that is too slow misses it and is told so later.
-    pub fn publish(&self, call: Call, event: StatusEvent) {
+    ///
+    /// Figures of traffic are no news: they are left out while earlier ones wait for the client, and the rates of the
+    /// next ones are of the whole time.
+    pub fn publish(&self, call: Call, mut event: StatusEvent) {
         let mut registry = self.registry();
         let Some(client) = registry.clients.get_mut(&call.client) else { return };
         let Some(Pending::Subscription(flow)) = client.pending.get_mut(&call.request) else { return };
@@ -148,6 +156,14 @@ impl Clients {
             Flow::CaughtUp | Flow::Lagging => return,
         }
         let Some(outbox) = &client.outbox else { return };
+        if let StatusEvent::Stats(stats) = &mut event {
+            let Some(meter) = client.meters.get_mut(&call.request) else { return };
+            if meter.is_awaited || outbox.capacity() <= OUTBOX {
+                return;
+            }
+            meter.measure(stats, Instant::now());
+            meter.is_awaited = true;
+        }
         let envelope = Envelope { id: call.request, body: Body::Responded(Output::Event(event)) };
         // The last places are for replies.
         let is_full = outbox.capacity() <= OUTBOX;
@@ -158,6 +174,15 @@ impl Clients {
         // One that cannot be sent is over; its end is on the way to the model.
         if !is_full && outbox.try_send(envelope).is_err() {
             tracing::trace!(client = call.client.0, "an event comes after the end of the connection");
+        }
+    }
+
+    /// From now on, rates can be told to this subscriber; the first ones begin with these figures.
+    pub fn begin_rates(&self, call: Call, figures: HashMap<ForwardId, ForwardStats>) {
+        let mut registry = self.registry();
+        let Some(client) = registry.clients.get_mut(&call.client) else { return };
+        if client.pending.contains_key(&call.request) {
+            client.meters.insert(call.request, Meter::begin(figures, Instant::now()));
         }
     }
 
@@ -187,7 +212,7 @@ impl Clients {
         let Some(client) = registry.clients.get_mut(&call.client) else {
             return Opened::Refused(Fault::new(Code::Aborted, "the connection is over"));
         };
-        if client.pending.remove(&call.request).is_some() {
+        if client.close(call.request) {
             let message = format!("request {} was opened twice; both are ended", call.request);
             return Opened::Doubled(Fault::new(Code::InvalidRequest, message));
         }
@@ -206,7 +231,7 @@ impl Clients {
     /// Forgets a request without a word; whether it was open.
     pub(super) fn forget(&self, call: Call) -> bool {
         let mut registry = self.registry();
-        registry.clients.get_mut(&call.client).is_some_and(|client| client.pending.remove(&call.request).is_some())
+        registry.clients.get_mut(&call.client).is_some_and(|client| client.close(call.request))
     }
 
     /// Says an error about an id that is not open.
@@ -231,6 +256,12 @@ impl Clients {
 }
 
 impl Client {
+    /// Forgets a request; whether it was open.
+    fn close(&mut self, request: RequestId) -> bool {
+        self.meters.remove(&request);
+        self.pending.remove(&request).is_some()
+    }
+
     fn say(&mut self, id: RequestId, body: Body) {
         let Some(outbox) = &self.outbox else { return };
         let has_room = self.n_replies.fetch_add(1, Relaxed) < OUTBOX;
@@ -287,8 +318,18 @@ impl Outbox {
     }
 
     fn note_taken(&self, envelope: &Envelope) {
-        if !matches!(envelope.body, Body::Responded(Output::Event(_))) {
-            self.n_replies.fetch_sub(1, Relaxed);
+        match &envelope.body {
+            Body::Responded(Output::Event(StatusEvent::Stats(_))) => {
+                let mut registry = self.clients.registry();
+                let client = registry.clients.get_mut(&self.client);
+                if let Some(meter) = client.and_then(|client| client.meters.get_mut(&envelope.id)) {
+                    meter.is_awaited = false;
+                }
+            }
+            Body::Responded(Output::Event(_)) => {}
+            Body::Requested(_) | Body::Responded(_) | Body::Completed | Body::Aborted | Body::Error(_) => {
+                self.n_replies.fetch_sub(1, Relaxed);
+            }
         }
     }
 

@@ -5,6 +5,7 @@ mod client;
 mod clients;
 mod dispatcher;
 mod explainer;
+mod meter;
 mod services;
 
 use std::collections::HashMap;

@@ -209,7 +209,9 @@ pub(super) mod tests {
             Some(Operation::ShowForward(_)) => Operation::ListSessions { after: None },
             Some(Operation::ListSessions { .. }) => Operation::RetrySessions(Vec::new()),
             Some(Operation::RetrySessions(_)) => Operation::DisconnectSession("prod".parse().unwrap()),
-            Some(Operation::DisconnectSession(_)) => Operation::Watch { selectors: Vec::new(), since: None },
+            Some(Operation::DisconnectSession(_)) => {
+                Operation::Watch { selectors: Vec::new(), since: None, stats_ms: None }
+            }
             Some(Operation::Watch { .. }) => Operation::ListServices,
             Some(Operation::ListServices) => Operation::ServiceSchema("daemon/ping".to_owned()),
             Some(Operation::ServiceSchema(_)) => Operation::Explain("prod".parse().unwrap()),

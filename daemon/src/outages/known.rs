@@ -73,7 +73,8 @@ impl Known {
             StatusEvent::Snapshot(_)
             | StatusEvent::SessionStatus(_)
             | StatusEvent::Heartbeat(_)
-            | StatusEvent::Lagged(_) => None,
+            | StatusEvent::Lagged(_)
+            | StatusEvent::Stats(_) => None,
         }
     }
 

@@ -106,7 +106,7 @@ impl<S: tokio::io::AsyncRead + tokio::io::AsyncWrite> Raw<S> {
 }
 
 pub(crate) fn watch_all() -> Operation {
-    Operation::Watch { selectors: Vec::new(), since: None }
+    Operation::Watch { selectors: Vec::new(), since: None, stats_ms: None }
 }
 
 pub(crate) fn heartbeat(seq: u64) -> StatusEvent {

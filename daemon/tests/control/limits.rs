@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use alknet_core::Event;
 use alknet_proto::connection::greet;
+use alknet_proto::event::{ForwardRates, ForwardTraffic, Stats};
 use alknet_proto::hello::Hello;
 use alknet_proto::pending::Caller;
-use alknet_proto::{Body, Code, Fault, Operation, Output, StatusEvent, endpoint};
+use alknet_proto::{Body, Code, Fault, ForwardId, ForwardStats, Operation, Output, StatusEvent, endpoint};
 use alknetd::control::{
     Clients, Dispatcher, Explainer, Identity, MAX_CLIENTS, MAX_PENDING, OUTBOX, Scope, serve_stream,
 };
@@ -161,4 +162,38 @@ async fn a_client_that_does_not_listen_does_not_hold_up_the_end() {
     timeout(LIMIT, control.serving).await.unwrap().unwrap();
 
     assert!(start.elapsed() < Duration::from_secs(3), "it took {:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_slow_watcher_keeps_nothing_waiting_and_its_rates_are_of_the_whole_time() {
+    let (mut slow, clients, mut events, _serving) = serve_in_memory(64);
+    greet(&mut slow.reader, &mut slow.writer, &Hello::new("raw", "1")).await.unwrap();
+    slow.ask(1, watch_all()).await;
+    let Some(Event::Requested { call, .. }) = events.recv().await else { panic!("the watch reaches the model") };
+    clients.begin_rates(call, [(ForwardId(1), ForwardStats::default())].into());
+    let figures = |bytes_sent: u64| {
+        let stats = ForwardStats { bytes_sent, ..ForwardStats::default() };
+        let rates = ForwardRates::default();
+        let forward = ForwardTraffic { id: ForwardId(1), name: "web".parse().unwrap(), stats, rates };
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        StatusEvent::Stats(Stats { at, forwards: vec![forward], interval_seconds: 0.0 })
+    };
+
+    let n_pushed = 20_000;
+    for nth in 1..=n_pushed {
+        clients.publish(call, figures(nth * 1_000_000));
+        tokio::task::yield_now().await;
+    }
+    let (mut n_told, mut by_rates, mut last) = (0, 0.0, 0);
+    while last < (n_pushed + 1) * 1_000_000 {
+        let Body::Responded(Output::Event(StatusEvent::Stats(stats))) = slow.next().await.unwrap().body else {
+            panic!("neither lagged nor anything else");
+        };
+        by_rates += stats.forwards[0].rates.bytes_sent_per_second as f64 * stats.interval_seconds;
+        (n_told, last) = (n_told + 1, stats.forwards[0].stats.bytes_sent);
+        clients.publish(call, figures((n_pushed + 1) * 1_000_000));
+    }
+
+    assert!(n_told < 6, "{n_told} of {n_pushed} waited for it");
+    assert!((by_rates - last as f64).abs() < 1000.0, "{by_rates} by the rates, {last} by the figures");
 }

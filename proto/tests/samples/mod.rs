@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use alknet_proto::envelope::Request;
 use alknet_proto::event::{
-    ForwardAdded, ForwardChanged, ForwardRemoved, Heartbeat, Lagged, SessionChanged, Snapshot, StatusEvent,
+    ForwardAdded, ForwardChanged, ForwardRates, ForwardRemoved, ForwardTraffic, Heartbeat, Lagged, SessionChanged,
+    Snapshot, Stats, StatusEvent,
 };
 use alknet_proto::explain::{FoundForward, Hop, KeyHolder, OfferedKey, Setting, Source, Taken, Verdict};
 use alknet_proto::history::{ForwardHistory, ForwardKey, HistoryPage, Outage, SessionChange, SessionDetail};
@@ -256,7 +257,7 @@ pub fn operations() -> Vec<Operation> {
         Operation::ListSessions { after: Some(prod()) },
         Operation::RetrySessions(vec![prod()]),
         Operation::DisconnectSession(prod()),
-        Operation::Watch { selectors: Vec::new(), since: Some(70_000) },
+        Operation::Watch { selectors: Vec::new(), since: Some(70_000), stats_ms: Some(2000) },
         Operation::ListServices,
         Operation::ServiceSchema("forwards/add".to_owned()),
         Operation::Explain(prod()),
@@ -305,6 +306,20 @@ pub fn events() -> Vec<StatusEvent> {
         }),
         StatusEvent::Heartbeat(Heartbeat { seq: 13, at: at(6) }),
         StatusEvent::Lagged(Lagged { seq: 14, at: at(7) }),
+        StatusEvent::Stats(Stats {
+            at: at(8),
+            forwards: vec![ForwardTraffic {
+                id: ForwardId(7),
+                name: "web".parse().unwrap(),
+                stats: forward().stats,
+                rates: ForwardRates {
+                    bytes_sent_per_second: 300,
+                    bytes_received_per_second: 70_000,
+                    connections_per_second: 1.5,
+                },
+            }],
+            interval_seconds: 2.0,
+        }),
     ]
 }
 

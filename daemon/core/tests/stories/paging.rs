@@ -25,7 +25,7 @@ pub(crate) fn ask(model: &mut Model, now: Moment, operation: Operation) -> Vec<A
 }
 
 fn watch(model: &mut Model, now: Moment, since: Option<u64>) -> Vec<StatusEvent> {
-    let actions = ask(model, now, Operation::Watch { selectors: Vec::new(), since });
+    let actions = ask(model, now, Operation::Watch { selectors: Vec::new(), since, stats_ms: None });
     let events = actions.into_iter().map(|action| match action {
         Action::Publish { call, event } => {
             assert_eq!(call, CALL);

@@ -71,7 +71,7 @@ fn story(rules: SavedRules, is_watched: bool, script: &str) -> String {
         told: String::new(),
     };
     if is_watched {
-        let operation = Operation::Watch { selectors: Vec::new(), since: None };
+        let operation = Operation::Watch { selectors: Vec::new(), since: None, stats_ms: None };
         story.step(Event::Requested { call: WATCHER, operation, timeout: PATIENCE }, start);
     }
     if !rules.rules.is_empty() {
@@ -186,8 +186,9 @@ impl Story {
             ["shut", "down"] => self.ask(Operation::Shutdown),
             ["abort"] => Event::Aborted(self.latest_call()),
             ["client", "gone"] => Event::ClientGone(ClientId(1)),
-            ["watch", watcher, names @ .., "since", seq] => watch(watcher, names, Some(seq.parse().unwrap())),
-            ["watch", watcher, names @ ..] => watch(watcher, names, None),
+            ["watch", watcher, names @ .., "since", seq] => watch(watcher, names, Some(seq.parse().unwrap()), None),
+            ["watch", watcher, names @ .., "figures", ms] => watch(watcher, names, None, Some(ms.parse().unwrap())),
+            ["watch", watcher, names @ ..] => watch(watcher, names, None, None),
             ["unwatch", watcher] => Event::Aborted(subscription(watcher)),
             ["caught", "up", watcher] => Event::CaughtUp(subscription(watcher)),
             ["bound", name, rest @ ..] => {
@@ -324,6 +325,7 @@ impl Story {
                 self.looked_for.remove(&destination);
                 format!("forget {destination}")
             }
+            Action::BeginRates(call) => format!("begin the rates of {}", call.client.0),
             Action::Log(_) => return None,
             Action::Stop => "stop".to_owned(),
             // Told by what is mended: nothing is that nobody looks out for.
@@ -407,8 +409,8 @@ fn subscription(watcher: &str) -> Call {
     Call { client: ClientId(watcher.parse().unwrap()), request: RequestId(1) }
 }
 
-fn watch(watcher: &str, names: &[&str], since: Option<u64>) -> Event {
-    let operation = Operation::Watch { selectors: selectors(names), since };
+fn watch(watcher: &str, names: &[&str], since: Option<u64>, stats_ms: Option<u32>) -> Event {
+    let operation = Operation::Watch { selectors: selectors(names), since, stats_ms };
     Event::Requested { call: subscription(watcher), operation, timeout: PATIENCE }
 }
 

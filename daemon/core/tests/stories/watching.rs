@@ -171,3 +171,49 @@ fn a_forward_nobody_sees_yet_is_told_to_nobody() {
          1s watch 8: 8 hears at 0 [] []",
     );
 }
+
+#[test]
+fn a_watcher_that_asks_for_figures_gets_them_of_its_forwards_in_its_own_time() {
+    check_watchers(
+        "0s add web -L 80:a:80 prod @a and db -L 81:a:80 db @b: listen web, listen db
+         0s bound web: nothing
+         0s bound db: save [web db]
+         0s saved: connect db #3, connect prod #4, reply added web starting and db starting
+         1s watch 2 figures 2000: 2 hears at 4 [web db] [db prod], begin the rates of 2
+         1s watch 3 @b figures 5000: 3 hears at 4 [db] [db], begin the rates of 3
+         1s watch 4 @b: 4 hears at 4 [db] [db]
+         2.9s tick: nothing
+         3s tick: 2 hears the figures of [web db]
+         5s tick: 2 hears the figures of [web db]
+         6s tick: 3 hears the figures of [db]
+         6.5s add ci -L 82:a:80 ci @b: listen ci
+         6.5s bound ci: save [web db ci]
+         6.5s saved: 2 hears ci is new, 3 hears ci is new, 4 hears ci is new, connect ci #6, 2 hears session ci is connecting, 3 hears session ci is connecting, 4 hears session ci is connecting, reply added ci starting
+         7s tick: 2 hears the figures of [web db ci]
+         8s unwatch 2: nothing
+         11s tick: 3 hears the figures of [db ci]",
+    );
+}
+
+#[test]
+fn figures_that_are_late_do_not_come_in_a_burst() {
+    check_watchers(
+        "0s watch 2 figures 1000: 2 hears at 0 [] [], begin the rates of 2
+         1.2s tick: 2 hears the figures of []
+         2s tick: 2 hears the figures of []
+         9.8s tick: 2 hears the figures of []
+         10.2s tick: nothing
+         10.3s tick: 2 hears the figures of []",
+    );
+}
+
+#[test]
+fn figures_cannot_come_more_often_than_ten_times_a_second_or_less_than_once_a_day() {
+    check_watchers(
+        "0s watch 2 figures 99: reply invalid_request
+         0s watch 3 figures 0: reply invalid_request
+         0s watch 4 figures 86400001: reply invalid_request
+         0s watch 5 figures 100: 5 hears at 0 [] [], begin the rates of 5
+         0.1s tick: 5 hears the figures of []",
+    );
+}

@@ -66,7 +66,7 @@ pub(crate) fn edge(event: &StatusEvent) -> Option<String> {
         StatusEvent::SessionStatus(changed) => {
             Some(format!("session {} is {}", changed.destination, changed.to.word()))
         }
-        StatusEvent::Snapshot(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) => None,
+        StatusEvent::Snapshot(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_) | StatusEvent::Stats(_) => None,
     }
 }
 
@@ -79,6 +79,10 @@ pub(crate) fn heard(event: &StatusEvent) -> String {
             format!("at {} [{}] [{}]", snapshot.seq, forwards.join(" "), sessions.join(" "))
         }
         StatusEvent::Heartbeat(beat) => format!("a heartbeat at {}", beat.seq),
+        StatusEvent::Stats(stats) => {
+            let forwards: Vec<&str> = stats.forwards.iter().map(|f| f.name.as_str()).collect();
+            format!("the figures of [{}]", forwards.join(" "))
+        }
         StatusEvent::Lagged(lagged) => format!("that it lagged at {}", lagged.seq),
         StatusEvent::ForwardStatus(_)
         | StatusEvent::ForwardAdded(_)

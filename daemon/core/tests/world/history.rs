@@ -142,7 +142,7 @@ impl History {
         let watcher = &mut self.world.watchers[nth];
         watcher.is_on = true;
         let (call, selectors) = (watcher.call, watcher.selectors.clone());
-        let operation = Operation::Watch { selectors, since };
+        let operation = Operation::Watch { selectors, since, stats_ms: (nth == 1).then_some(20_000) };
         self.step(Event::Requested { call, operation, timeout: Duration::from_secs(30) });
     }
 
@@ -348,7 +348,7 @@ impl History {
         self.step(Event::Tick);
     }
 
-    /// All news comes, and time passes until nothing but the heart beats.
+    /// All news comes, and time passes until nothing but the heart beats and figures come.
     fn come_to_rest(&mut self) {
         // A beat comes a minute late, as after a sleep: three of them outlast every limit.
         let late = Duration::from_secs(60);
@@ -356,7 +356,11 @@ impl History {
         for _ in 0..300 {
             while self.deliver() {}
             let Some((at, why)) = self.model.next_deadline() else { return };
-            beats = if why == "heartbeat" { beats + 1 } else { 0 };
+            beats = match why {
+                "heartbeat" => beats + 1,
+                "figures" => beats,
+                _ => 0,
+            };
             if beats == 4 {
                 return;
             }

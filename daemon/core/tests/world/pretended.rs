@@ -141,9 +141,17 @@ impl World {
                 let watcher = self.watchers.iter_mut().find(|watcher| watcher.call == call);
                 watcher.unwrap_or_else(|| panic!("nobody watches as {call:?}")).hear(event);
             }
+            Action::BeginRates(call) => {
+                assert!(self.watchers.iter().any(|watcher| watcher.call == call && watcher.is_on), "{call:?}");
+            }
             Action::Log(event) => {
-                let is_change =
-                    !matches!(event, StatusEvent::Snapshot(_) | StatusEvent::Heartbeat(_) | StatusEvent::Lagged(_));
+                let is_change = !matches!(
+                    event,
+                    StatusEvent::Snapshot(_)
+                        | StatusEvent::Heartbeat(_)
+                        | StatusEvent::Lagged(_)
+                        | StatusEvent::Stats(_)
+                );
                 assert!(is_change, "no change, and logged: {event:?}");
             }
             Action::ForgetForward(forward) => {

@@ -82,6 +82,9 @@ impl Watcher {
             StatusEvent::SessionStatus(changed) => self.see_session(&changed),
             StatusEvent::Heartbeat(beat) => assert!(self.seq <= beat.seq),
             StatusEvent::Lagged(_) => {}
+            StatusEvent::Stats(stats) => {
+                assert!(stats.forwards.iter().all(|f| self.forwards.contains_key(&f.id)), "figures of a stranger");
+            }
         }
     }
 

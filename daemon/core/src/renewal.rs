@@ -123,7 +123,9 @@ impl Model {
             } else if session.is_some_and(|session| session.extras.is_opening(Purpose::InPlace)) {
                 self.renewals.push(renewal);
             } else {
-                let message = format!("the session to {} ended before its successor was there", renewal.destination);
+                let is_unwanted = session.is_some_and(|session| session.unwanted_since().is_some());
+                let what = if is_unwanted { "was not wanted any more" } else { "ended" };
+                let message = format!("the session to {} {what} before its successor was there", renewal.destination);
                 let fault = Fault::new(Code::ConnectionLost, message).at(Stage::Tcp);
                 turn.answers.push((renewal.call, Answer::Ready(Err(fault))));
             }

@@ -15,6 +15,13 @@ use crate::model::{Model, Turn};
 use crate::session::{Phase, Session};
 use crate::unwanted::give_way;
 
+/// Whose sessions are wanted.
+struct Wanted {
+    each: BTreeSet<Destination>,
+    /// Those whose connections would rather have one more link.
+    crowded: BTreeSet<Destination>,
+}
+
 impl Model {
     pub(crate) fn bound(
         &mut self,
@@ -108,20 +115,28 @@ impl Model {
 
     /// Connects the sessions that forwards want and lets those be that none wants.
     pub(crate) fn settle_sessions(&mut self, turn: &mut Turn) {
-        let let_go = self.settle_usage(turn.now);
         for forward in self.forwards.values().filter(|forward| forward.is_visible()) {
             if !self.sessions.contains_key(&forward.spec.destination) {
                 self.sessions.insert(forward.spec.destination.clone(), Session::new(turn.now));
             }
         }
-        let Model { sessions, forwards, last_epoch, stopping, options, supervision, .. } = self;
+        let wanted = self.settle_what_is_there(turn);
+        self.start_what_is_wanted(&wanted, turn);
+        self.forget_unnamed(turn);
+    }
+
+    /// Ends what has had its time, and lets sessions be or takes them up. Tells which are wanted.
+    fn settle_what_is_there(&mut self, turn: &mut Turn) -> Wanted {
+        let let_go = self.settle_usage(turn.now);
+        let Model { sessions, forwards, options, .. } = self;
         let wanting = forwards.values().filter(|forward| forward.wants_session(turn.now));
-        let wanted: BTreeSet<&Destination> = wanting.map(|forward| &forward.spec.destination).collect();
+        let unique: BTreeSet<&Destination> = wanting.map(|forward| &forward.spec.destination).collect();
+        let each: BTreeSet<Destination> = unique.into_iter().cloned().collect();
         let mut crowded = BTreeSet::new();
-        for (destination, session) in sessions.iter_mut() {
+        for (destination, session) in sessions {
             give_up_if_late(destination, session, turn);
             let wants_one_more = settle_extras(destination, session, options.max_links, turn);
-            if wanted.contains(destination) {
+            if each.contains(destination) {
                 session.take_up();
                 crowded.extend(wants_one_more.then(|| destination.clone()));
             } else if let_go.contains(destination) {
@@ -130,9 +145,15 @@ impl Model {
                 turn.disconnect(destination, session.let_be(options.idle_timeout, turn.now));
             }
         }
+        Wanted { each, crowded }
+    }
+
+    /// Starts the attempts that are due and for which there is room, or room can be made.
+    fn start_what_is_wanted(&mut self, wanted: &Wanted, turn: &mut Turn) {
+        let Model { sessions, forwards, last_epoch, stopping, options, supervision, .. } = self;
         let is_to_start = |session: &Session| session.is_due(turn.now) || session.waits_for_room();
-        let to_start = sessions.iter().filter(|(to, session)| wanted.contains(to) && is_to_start(session));
-        let n_starts = if *stopping { 0 } else { to_start.count() + crowded.len() };
+        let to_start = sessions.iter().filter(|(to, session)| wanted.each.contains(to) && is_to_start(session));
+        let n_starts = if *stopping { 0 } else { to_start.count() + wanted.crowded.len() };
         give_way(sessions, n_starts, options.max_sessions, turn);
 
         let n_unwanted = sessions.values().filter(|session| session.unwanted_since().is_some()).count();
@@ -141,7 +162,7 @@ impl Model {
             n_links -= session.n_links();
             let has_room = |session: &Session| n_links + session.n_links() < options.max_sessions;
             let users = || forwards.values().filter(|forward| forward.spec.destination == *destination);
-            if !wanted.contains(destination) || *stopping {
+            if !wanted.each.contains(destination) || *stopping {
                 // Nothing is to be started.
             } else if session.is_due(turn.now) && !has_room(session) {
                 session.wait_for_room(options.max_sessions, turn.now + ROOM_AGAIN);
@@ -151,7 +172,7 @@ impl Model {
                 let epoch = last_epoch.next();
                 session.start_attempt(epoch, turn.now + ATTEMPT_LIMIT);
                 turn.connect(destination, epoch, accepts_new_key(users()));
-            } else if crowded.contains(destination) && has_room(session) {
+            } else if wanted.crowded.contains(destination) && has_room(session) {
                 match supervision.may_start(destination, turn.now) {
                     Ok(()) => {
                         let epoch = last_epoch.next();
@@ -169,7 +190,6 @@ impl Model {
             }
             n_links += session.n_links();
         }
-        self.forget_unnamed(turn);
     }
 
     /// The forwards that go to a destination.

@@ -283,3 +283,51 @@ fn a_rule_on_a_session_that_nobody_wanted_is_tried_there_before_it_is_kept() {
          4s sessions: reply [prod idle since 2s until 1802s after 0 failures]",
     );
 }
+
+#[test]
+fn where_fewer_sessions_may_be_than_there_are_those_that_nobody_wants_go() {
+    check(
+        "0s add a -L 8080:localhost:80 one and b -L 8081:localhost:80 two: listen a, listen b
+         0s bound a: nothing
+         0s bound b: save [a b]
+         0s saved: a is new, b is new, connect one #3, connect two #4, reply added a starting and b starting
+         1s connected one: a is active
+         1s connected two: b is active
+         2s stop b: save [a b (stopped)]
+         2s saved: close b, b is stopped
+         2s closed b: reply ok
+         3s allow 2 sessions: nothing
+         4s allow 1 sessions: disconnect two #4",
+    );
+}
+
+#[test]
+fn a_person_who_disconnects_what_nobody_wants_keeps_it_down_until_a_rule_is_started() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         2s stop web: save [web (stopped)]
+         2s saved: close web, web is stopped
+         2s closed web: reply ok
+         3s disconnect prod: disconnect prod #2, reply ok
+         4s lost prod connection_lost #2: nothing
+         5s start web: listen web, connect prod #4, web is starting",
+    );
+}
+
+#[test]
+fn a_fresh_link_that_is_under_way_is_given_up_with_the_last_rule() {
+    check(
+        "0s add web -L 8080:localhost:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         2s renew prod: connect prod #3
+         3s stop web: save [web (stopped)]
+         3s saved: close web, disconnect prod #3, web is stopped, reply connection_lost
+         3s closed web: reply ok
+         4s sessions: reply [prod idle since 3s until 1803s after 0 failures]",
+    );
+}

@@ -95,6 +95,33 @@ fn a_reader_that_takes_nothing_harms_nobody_and_gets_every_byte_when_it_reads_on
 }
 
 #[test]
+fn a_question_that_waited_behind_a_slow_reader_is_no_round_trip() {
+    let world = World::new();
+    let sshd = Sshd::start(&world, "prod");
+    world.configure("keepalive_interval_seconds = 2\nkeepalive_count = 3\n");
+    world.start();
+    let source = targets::source(5, DOWNLOAD);
+    world.add_active("slow", &["-L", &format!("0:127.0.0.1:{}", source.port()), "prod"]);
+    let round_trip_ms = || world.session("prod")["round_trip_ms"].as_f64();
+    wait_for("the round trip is measured", round_trip_ms);
+
+    let (mut paused, mut content) = begin_and_pause(world.port("slow"));
+    wait_for("the session is sealed", || is_sealed(&world).then_some(()));
+    // Long enough for a question to be asked and to wait.
+    std::thread::sleep(Duration::from_secs(4));
+    read_to_the_end(&mut paused, &mut content);
+
+    // Until the next question is answered.
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        let measured = round_trip_ms().expect("what was measured before stays");
+        assert!(measured < 1000.0, "{measured} ms to a server on this machine");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(sshd.logins(), 1);
+}
+
+#[test]
 fn where_there_may_be_one_session_only_a_slow_reader_is_read_on_for_the_next_connection() {
     const LENGTH: usize = 40 << 20;
     let world = World::new();

@@ -198,6 +198,8 @@ impl Attempt {
         let mut is_probe = false;
         loop {
             let mut asked = Instant::now();
+            // A question that waits here says nothing about the way to the server.
+            let (is_held_up, n_hold_ups) = (link.session.is_held_up(), link.session.n_hold_ups());
             let mut answer = pin!(link.ping());
             let answered = loop {
                 let patience = match is_probe {
@@ -227,7 +229,9 @@ impl Attempt {
             };
             match answered {
                 Some(round_trip) => {
-                    self.pool.counters.set_round_trip(round_trip);
+                    if !is_held_up && link.session.n_hold_ups() == n_hold_ups {
+                        self.pool.counters.set_round_trip(round_trip);
+                    }
                     if is_probe && link.session.leaves_elsewhere() {
                         self.tell_worn("this machine would reach its server from another address").await;
                     }

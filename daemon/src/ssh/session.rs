@@ -45,6 +45,8 @@ pub(super) struct Session {
     pub(super) last_heard: LastHeard,
     /// Channels that are not read because nobody takes what they brought. russh stands still meanwhile.
     n_held_up: AtomicUsize,
+    /// How often that has begun.
+    n_hold_ups: AtomicUsize,
     /// Is known once the server is.
     keepalive: OnceLock<Keepalive>,
     /// Who uses it and how much.
@@ -184,8 +186,14 @@ impl Session {
 
     /// Nobody reads one of its channels until the guard is dropped.
     pub(super) fn hold_up(self: &Arc<Self>) -> HeldUp {
+        self.n_hold_ups.fetch_add(1, Relaxed);
         self.n_held_up.fetch_add(1, Relaxed);
         HeldUp(self.clone())
+    }
+
+    /// How often it was held up so far.
+    pub(super) fn n_hold_ups(&self) -> usize {
+        self.n_hold_ups.load(Relaxed)
     }
 
     pub(super) fn is_held_up(&self) -> bool {

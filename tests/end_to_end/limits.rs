@@ -33,7 +33,7 @@ fn a_limit_that_was_chosen_is_shown_and_whoever_meets_it_is_told_its_name() {
     let refusal = world.ctl(["show", "web", "--json"]).ok().json()["last_refusal"].clone();
     assert_eq!(refusal["reason"]["code"], "session_limit", "{refusal}");
     let message = refusal["reason"]["message"].as_str().unwrap();
-    assert!(message.starts_with("1 connections") && message.contains("max_connections_per_rule"), "{message}");
+    assert!(message.starts_with("1 connection of") && message.contains("max_connections_per_rule"), "{message}");
     drop(one);
 
     world.ctl(["add", "--name", "late", "-L", &to, "other"]).ok();
@@ -43,5 +43,5 @@ fn a_limit_that_was_chosen_is_shown_and_whoever_meets_it_is_told_its_name() {
     });
     assert_eq!(late["reason"]["code"], "session_limit", "{late}");
     let message = late["reason"]["message"].as_str().unwrap();
-    assert!(message.starts_with("1 sessions") && message.contains("max_sessions"), "{message}");
+    assert!(message.starts_with("1 session is") && message.contains("max_sessions"), "{message}");
 }

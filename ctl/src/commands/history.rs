@@ -26,7 +26,10 @@ pub(super) async fn run(args: &HistoryArgs, address: &Address, printer: &mut Pri
     }
     if 0 < history.skipped_lines {
         let n = history.skipped_lines;
-        printer.note(format!("{n} lines of the daemon's journal of outages cannot be read and are left out"));
+        printer.note(match n {
+            1 => "1 line of the daemon's journal of outages cannot be read and is left out".to_owned(),
+            _ => format!("{n} lines of the daemon's journal of outages cannot be read and are left out"),
+        });
     }
     Ok(Exit::Done)
 }

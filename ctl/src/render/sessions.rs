@@ -6,7 +6,7 @@ use anstyle::Style;
 use jiff::Timestamp;
 
 use super::table::{Cell, Row, table};
-use super::units::{ago, bytes, left, why};
+use super::units::{ago, bytes, count, left, why};
 use super::{DIM, GREEN, Look, RED, YELLOW};
 
 const HEADER: [&str; 9] =
@@ -61,19 +61,36 @@ fn remark(session: &SessionStatus, look: &Look) -> Option<String> {
 fn links(session: &SessionStatus, look: &Look) -> impl Iterator<Item = String> {
     let is_plain = session.links.iter().all(|link| link.role == LinkRole::First && link.buffered_bytes == 0);
     let links = if is_plain { &[] } else { session.links.as_slice() };
-    let waiting = (0 < session.waiting).then(|| format!("{} connections wait for a session", session.waiting));
-    links.iter().map(|link| line(link, look)).chain(waiting)
+    let waiting = (0 < session.waiting).then(|| {
+        format!(
+            "{} for a session",
+            if session.waiting == 1 {
+                "1 connection waits".to_owned()
+            } else {
+                format!("{} connections wait", session.waiting)
+            }
+        )
+    });
+    links.iter().map(|link| line(link, look)).chain(sealed(session)).chain(waiting)
+}
+
+/// Where no link takes a connection without a wait, how many there are.
+fn sealed(session: &SessionStatus) -> Option<String> {
+    let takes_new = |link: &&LinkStatus| matches!(link.role, LinkRole::First | LinkRole::Further);
+    let n_links = session.links.iter().filter(takes_new).count();
+    let is_sealed = 0 < n_links && session.links.iter().filter(takes_new).all(|link| link.sealed);
+    let all = if n_links == 1 { "its session is".to_owned() } else { format!("all {n_links} sessions are") };
+    is_sealed.then(|| format!("{all} sealed: programs read too slowly, and new connections may wait"))
 }
 
 fn line(link: &LinkStatus, look: &Look) -> String {
     let LinkStatus { number, role, since, channels, buffered_bytes, sealed, bytes_sent, bytes_received } = link;
     let sealed = if *sealed { ", sealed: a program does not read" } else { "" };
     let buffered = if *buffered_bytes == 0 { String::new() } else { format!(", {} buffered", bytes(*buffered_bytes)) };
+    let channels = count(*channels, "channel");
     let (role, since) = (role.word(), ago(*since, look));
     let (sent, received) = (bytes(*bytes_sent), bytes(*bytes_received));
-    format!(
-        "session {number}, {role}, for {since}: {channels} channels, {sent} sent, {received} received{buffered}{sealed}"
-    )
+    format!("session {number}, {role}, for {since}: {channels}, {sent} sent, {received} received{buffered}{sealed}")
 }
 
 /// How long a login that nothing wants goes on.
@@ -196,10 +213,29 @@ test         ◌ suspended  -            -      3m4s           -         2  2.0 
         let shown = sessions(&[session], &look(true));
 
         let expected = "
-  session 3, first, for 3m4s: 1 channels, 0 B sent, 0 B received, 8.0 MiB buffered, sealed: a program does not read
+  session 3, first, for 3m4s: 1 channel, 0 B sent, 0 B received, 8.0 MiB buffered, sealed: a program does not read
   session 7, further, for 4s: 0 channels, 0 B sent, 0 B received
   2 connections wait for a session
 ";
         assert!(plain(&shown).ends_with(expected), "{shown}");
+    }
+
+    #[test]
+    fn where_every_link_is_sealed_it_is_said() {
+        let link = |number, role| LinkStatus { number, role, sealed: true, buffered_bytes: 1, ..LinkStatus::default() };
+        let opening = LinkStatus { sealed: false, ..link(9, LinkRole::Opening) };
+        let both = vec![link(3, LinkRole::First), link(7, LinkRole::Further), opening.clone()];
+        let one = vec![link(3, LinkRole::First)];
+        let told = |links| {
+            let session = SessionStatus { links, ..sample::session() };
+            let shown = plain(&sessions(&[session], &look(true)));
+            shown.lines().last().unwrap().trim().to_owned()
+        };
+
+        let why = "sealed: programs read too slowly, and new connections may wait";
+        assert_eq!(told(both), format!("all 2 sessions are {why}"));
+        assert_eq!(told(one), format!("its session is {why}"));
+        let free = LinkStatus { sealed: false, ..link(7, LinkRole::Further) };
+        assert!(told(vec![link(3, LinkRole::First), free]).starts_with("session 7, further"));
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn bytes(count: u64) -> String {
 }
 
 /// `1 connection`, `3 connections`.
-pub(super) fn count(n: u64, one: &str) -> String {
+pub(crate) fn count(n: u64, one: &str) -> String {
     if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") }
 }
 

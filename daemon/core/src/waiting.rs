@@ -9,7 +9,8 @@ use crate::session::{Phase, Session};
 
 /// Why there is no further session of any destination.
 pub(crate) fn no_room(max_sessions: usize) -> Reason {
-    let message = format!("{max_sessions} sessions are open, and no more may be (max_sessions)");
+    let open = if max_sessions == 1 { "1 session is".to_owned() } else { format!("{max_sessions} sessions are") };
+    let message = format!("{open} open, and no more may be (max_sessions)");
     Reason::new(Stage::Tcp, Code::SessionLimit, message)
         .with_hint("stop forwards that are not needed, or raise max_sessions in the daemon's configuration")
 }

@@ -54,8 +54,10 @@ impl Connections {
     /// Why a connection is refused that is one too many.
     pub(super) fn too_many(&self) -> Reason {
         let most = self.crowd.most.load(Relaxed);
-        let message =
-            format!("{most} connections of this forward are open, and no more may be (max_connections_per_rule)");
+        let message = match most {
+            1 => "1 connection of this forward is open, and no more may be (max_connections_per_rule)".to_owned(),
+            _ => format!("{most} connections of this forward are open, and no more may be (max_connections_per_rule)"),
+        };
         Reason::new(Stage::LocalIo, Code::SessionLimit, message).with_hint(
             "end some of them, add a second forward, or raise max_connections_per_rule in the daemon's configuration",
         )

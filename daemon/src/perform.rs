@@ -141,6 +141,7 @@ impl Performer {
                 }
             }
             Action::Growth { destination, may_grow } => self.session(&destination).pool.set_growth(may_grow),
+            Action::Hope { destination, has_failed } => self.session(&destination).pool.set_failed(has_failed),
             Action::Disconnect { destination, epoch } => {
                 if let Some(attempt) = self.attempt(&destination, epoch) {
                     attempt.cancel.cancel();

@@ -187,3 +187,28 @@ fn listeners_stay_bound_while_the_server_is_away() {
         assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     }
 }
+
+#[test]
+fn nothing_waits_for_a_session_that_does_not_come_back_by_itself() {
+    let (world, mut sshd) = real_world();
+    let echo = targets::echo();
+    world.add_active("web", &["-L", &format!("0:127.0.0.1:{}", echo.port()), "prod", "--on-suspend", "hold=60"]);
+    let port = world.port("web");
+    sshd.kill_all();
+    world.wait_status("web", "suspended");
+
+    let held = connect(port);
+    wait_until("it is held", || world.forward("web")["stats"]["connections_active"] == 1);
+    sshd.swap_host_key();
+    world.ctl(["retry"]).ok();
+    world.wait_status("web", "error");
+
+    assert_reset(held);
+    let came = Instant::now();
+    for _ in 0..10 {
+        assert_refused(port);
+    }
+    assert!(came.elapsed() < Duration::from_secs(1), "ten of them took {:?}", came.elapsed());
+    let why = world.ctl(["show", "web", "--json"]).ok().json()["last_refusal"]["reason"]["message"].clone();
+    assert_eq!(why, "the session failed and does not come back by itself");
+}

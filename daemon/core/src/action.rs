@@ -49,6 +49,13 @@ pub enum Action {
         /// Whether there may be one more, or one is on its way.
         may_grow: bool,
     },
+    /// Tell connections whether the session comes back by itself: without, none waits for it.
+    Hope {
+        /// Where they go.
+        destination: Destination,
+        /// It does not come back before a person acts, or what it failed for is mended.
+        has_failed: bool,
+    },
     /// End an attempt or a session. Its `Lost` may still come and changes nothing.
     Disconnect {
         /// Where it goes.

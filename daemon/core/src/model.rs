@@ -104,6 +104,7 @@ impl Model {
         self.settle_attempts(&mut turn);
         self.settle_remedies(&mut turn);
         self.settle_renewals(&mut turn);
+        self.settle_hopes(&mut turn);
         // What an attempt or its end means for listeners on the server is known only now.
         self.settle_listeners(&mut turn);
         self.publish_changes(&mut turn);

@@ -44,6 +44,8 @@ pub(crate) struct Session {
     pub(crate) extras: Extras,
     /// What watchers were last told.
     pub(crate) shown: Shown,
+    /// Connections were told that it does not come back by itself.
+    told_failed: bool,
     /// Its next try waits for the destination's budget.
     pub(crate) is_held: bool,
     /// What they were told lately, the oldest first.
@@ -67,6 +69,7 @@ impl Session {
             losses: VecDeque::new(),
             extras: Extras::default(),
             shown: Shown { state: SessionState::Idle, reason: None, since: now },
+            told_failed: false,
             is_held: false,
             history: VecDeque::new(),
         }
@@ -83,6 +86,14 @@ impl Session {
     /// How many links it has, those that are not logged in and those on their way out included.
     pub(crate) fn n_links(&self) -> usize {
         self.extras.n_links() + usize::from(self.open_epoch().is_some())
+    }
+
+    /// Whether it comes back only when a person acts, if that is news to connections.
+    pub(crate) fn failure_news(&mut self) -> Option<bool> {
+        let has_failed = matches!(self.phase, Phase::Failed { .. });
+        let is_news = has_failed != self.told_failed;
+        self.told_failed = has_failed;
+        is_news.then_some(has_failed)
     }
 
     /// The attempt that is under way or logged in.

@@ -192,6 +192,15 @@ impl Model {
         }
     }
 
+    /// Connections do not wait for a session that does not come back by itself.
+    pub(crate) fn settle_hopes(&mut self, turn: &mut Turn) {
+        for (destination, session) in &mut self.sessions {
+            if let Some(has_failed) = session.failure_news() {
+                turn.actions.push(Action::Hope { destination: destination.clone(), has_failed });
+            }
+        }
+    }
+
     /// The forwards that go to a destination.
     pub(crate) fn users(&self, destination: &Destination) -> impl Iterator<Item = &Forward> {
         self.forwards.values().filter(move |forward| forward.spec.destination == *destination)

@@ -193,6 +193,7 @@ async fn link_for(local: &LocalStream, rule: &Rule, lost: &[Epoch], hold: Option
     };
     let (code, message) = match none {
         NoLink::Down => (Code::ConnectionLost, "the session is down"),
+        NoLink::Failed => (Code::ConnectionLost, "the session failed and does not come back by itself"),
         NoLink::TooManyWait => (Code::ConnectionLost, "too many connections wait for the session"),
         NoLink::NotInTime => (Code::ConnectionLost, "the session did not come in time"),
         NoLink::Ending => (Code::DaemonStopping, "the daemon is ending"),

@@ -40,6 +40,8 @@ struct Links {
     live: Vec<Arc<Link>>,
     /// Asking for a further one helps.
     may_grow: bool,
+    /// None comes before a person acts.
+    has_failed: bool,
 }
 
 /// Who wants a link.
@@ -59,6 +61,8 @@ pub struct Wish<'a> {
 pub enum NoLink {
     /// The session is down, and the connection does not wait.
     Down,
+    /// The session failed, and nobody knows when it comes back.
+    Failed,
     /// Too many connections wait.
     TooManyWait,
     /// It was down for as long as the connection waits.
@@ -111,6 +115,11 @@ impl Pool {
         *locked(&self.asked_at) = None;
     }
 
+    /// Whether no link comes before a person acts: connections do not wait for it then.
+    pub fn set_failed(&self, has_failed: bool) {
+        self.links.send_modify(|links| links.has_failed = has_failed);
+    }
+
     /// The link takes no new connections.
     pub fn retire(&self, epoch: Epoch) {
         if let Some(link) = self.link(epoch) {
@@ -136,7 +145,7 @@ impl Pool {
     /// with the most room.
     ///
     /// Waits at most 1 s for a further link where all are busy, at most 15 s where every link is sealed, and
-    /// until `hold` where there is none. Where no further one comes, a busy or sealed one is better than none.
+    /// until `hold` where there is none, but not for a session that failed. Where no further one comes, a busy or sealed one is better than none.
     /// Dropping the future gives up.
     pub async fn link_for(&self, wish: Wish<'_>) -> Result<Arc<Link>, NoLink> {
         let began = Instant::now();
@@ -146,9 +155,9 @@ impl Pool {
             let eased = self.eased.notified();
             tokio::pin!(eased);
             eased.as_mut().enable();
-            let (picked, may_grow) = {
+            let (picked, may_grow, has_failed) = {
                 let links = links.borrow_and_update();
-                (pick(&links.live, &wish), links.may_grow)
+                (pick(&links.live, &wish), links.may_grow, links.has_failed)
             };
             let (until, instead) = match picked {
                 Pick::Good(link) => return Ok(link),
@@ -168,6 +177,7 @@ impl Pool {
                     let until = if may_grow { began + SEALED_LIMIT } else { began };
                     (until, Some(link))
                 }
+                Pick::Down if has_failed => return Err(NoLink::Failed),
                 Pick::Down => (wish.hold.ok_or(NoLink::Down)?, None),
             };
             if until <= Instant::now() {

@@ -28,6 +28,8 @@ struct Story {
     is_watched: bool,
     /// The script cares about whether further links may come.
     tells_growth: bool,
+    /// The script cares about whether connections wait.
+    tells_hope: bool,
     is_stopping: bool,
     told: String,
 }
@@ -67,6 +69,7 @@ fn story(rules: SavedRules, is_watched: bool, script: &str) -> String {
         revision: 0,
         is_watched,
         tells_growth: script.contains("may have more"),
+        tells_hope: script.contains("nobody waits for"),
         is_stopping: false,
         told: String::new(),
     };
@@ -303,6 +306,10 @@ impl Story {
                 format!("{destination} {}", if may_grow { "may have more" } else { "has no more" })
             }
             Action::Growth { .. } => return None,
+            Action::Hope { destination, has_failed } if self.tells_hope => {
+                format!("{} for {destination}", if has_failed { "nobody waits" } else { "connections wait" })
+            }
+            Action::Hope { .. } => return None,
             Action::Connect { destination, epoch, accept_new } => {
                 let how = if accept_new { " accepting a new key" } else { "" };
                 self.attempts.insert(destination.clone(), epoch);

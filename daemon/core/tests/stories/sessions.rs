@@ -459,3 +459,21 @@ fn after_a_sleep_what_waits_for_a_person_goes_on_waiting() {
          60s roused: nothing",
     );
 }
+
+#[test]
+fn connections_do_not_wait_for_a_session_that_does_not_come_back_by_itself() {
+    check(
+        "0s add web -L 80:a:80 prod: listen web
+         0s bound web: save [web]
+         0s saved: web is new, connect prod #2, reply added web starting
+         1s connected prod: web is active
+         2s lost prod keepalive_lost: web is suspended (keepalive_lost) until 2.001s
+         3s tick: connect prod #3
+         3s lost prod host_key_changed: nobody waits for prod, web is error (host_key_changed)
+         4s retry: connect prod #4, connections wait for prod, web is suspended (host_key_changed), reply ok
+         5s lost prod host_key_changed: nobody waits for prod, web is error (host_key_changed)
+         6s remove web: save []
+         6s saved: close web, connections wait for prod
+         6s closed web: forget prod, web is gone, forget web, reply ok",
+    );
+}

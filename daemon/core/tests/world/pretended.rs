@@ -37,6 +37,8 @@ pub(crate) struct World {
     retired: BTreeSet<Epoch>,
     /// Where connections believe that they may have a further link.
     pub(crate) may_grow: BTreeSet<Destination>,
+    /// Where connections do not wait, because the session does not come back by itself.
+    failed: BTreeSet<Destination>,
     /// Where they have asked for one since the links last changed.
     pub(crate) have_asked: BTreeSet<Destination>,
     /// Connections of a forward that are left on a link that its listener moved away from.
@@ -105,6 +107,14 @@ impl World {
                     self.may_grow.remove(&destination);
                 }
             }
+            Action::Hope { destination, has_failed } => {
+                assert_ne!(self.failed.contains(&destination), has_failed, "no news of {destination}");
+                if has_failed {
+                    self.failed.insert(destination);
+                } else {
+                    self.failed.remove(&destination);
+                }
+            }
             // What looked alive may turn out to be dead.
             Action::Probe { destination, epoch } => {
                 self.probed.insert(epoch);
@@ -165,6 +175,7 @@ impl World {
                     || self.sessions.values().any(|open| *open == destination);
                 assert!(!is_used, "{destination} is forgotten and used");
                 self.may_grow.remove(&destination);
+                self.failed.remove(&destination);
                 self.counted_sessions.remove(&destination);
                 self.looked_for.remove(&destination);
             }

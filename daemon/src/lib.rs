@@ -19,6 +19,7 @@ pub mod counters;
 pub mod descriptors;
 mod heap;
 pub mod journal;
+pub mod lanes;
 pub mod lock;
 pub mod logging;
 pub mod outages;

@@ -18,6 +18,7 @@ use crate::control::Clients;
 use crate::counters::ForwardCounters;
 use crate::forward::{Crowd, Held, Listener, MAX_CONNECTIONS};
 use crate::journal;
+use crate::lanes::Lanes;
 use crate::outages::{self, Question};
 use crate::ssh::attempt::Attempt;
 use crate::ssh::lookout::{Evidence, Lookout};
@@ -25,6 +26,8 @@ use crate::ssh::{Pool, Settings};
 
 /// Owns what the tasks need and how to end them.
 pub struct Performer {
+    /// Where listeners, connections and attempts run.
+    lanes: Arc<Lanes>,
     forwards: HashMap<ForwardId, Forward>,
     sessions: HashMap<Destination, Session>,
     clients: Clients,
@@ -85,12 +88,14 @@ impl Performer {
     /// Nothing runs yet.
     pub fn new(
         settings: Arc<Settings>,
+        lanes: Arc<Lanes>,
         clients: Clients,
         rules: watch::Sender<Option<SavedRules>>,
         outages: outages::Journal,
         inbox: mpsc::Sender<Event>,
     ) -> Self {
         Performer {
+            lanes,
             forwards: HashMap::new(),
             sessions: HashMap::new(),
             clients,
@@ -200,6 +205,7 @@ impl Performer {
         });
         let running = RunningListener { epoch: listen.epoch, stop: CancellationToken::new() };
         let (id, epoch) = (listen.forward, listen.epoch);
+        let lane = pool.home.clone();
         let listener = Listener {
             listen,
             pool,
@@ -213,7 +219,7 @@ impl Performer {
         if let Some(earlier) = forward.listener.replace(running) {
             earlier.stop.cancel();
         }
-        let task = self.listeners.spawn(listener.run());
+        let task = self.listeners.spawn_on(listener.run(), lane.runtime());
         // A listener that panics must not leave a rule that looks alive.
         let inbox = self.inbox.clone();
         self.listeners.spawn(async move {
@@ -230,7 +236,9 @@ impl Performer {
         let cancel = CancellationToken::new();
         let (probe, admission) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let pool = self.session(&destination).pool.clone();
+        let lane = pool.lane_for_a_link();
         let attempt = Attempt {
+            lane: lane.clone(),
             destination: destination.clone(),
             epoch,
             accept_new,
@@ -242,7 +250,7 @@ impl Performer {
             admission: admission.clone(),
             evidence,
         };
-        let task = self.attempts.spawn(attempt.run());
+        let task = self.attempts.spawn_on(attempt.run(), lane.runtime());
         let attempts = &mut self.session(&destination).attempts;
         attempts.retain(|_, attempt| !attempt.task.is_finished());
         attempts.insert(epoch, RunningAttempt { cancel, probe, admission, task });
@@ -250,7 +258,7 @@ impl Performer {
 
     fn session(&mut self, destination: &Destination) -> &mut Session {
         self.sessions.entry(destination.clone()).or_insert_with(|| Session {
-            pool: Arc::new(Pool::new(destination.clone(), self.inbox.clone())),
+            pool: Arc::new(Pool::new(destination.clone(), self.lanes.clone(), self.inbox.clone())),
             attempts: HashMap::new(),
         })
     }

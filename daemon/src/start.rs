@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::config::{Config, Places};
 use crate::control::{self, Clients, Dispatcher, Explainer};
 use crate::daemon::{Daemon, INBOX, Order};
+use crate::lanes::Lanes;
 use crate::lock::{Lock, LockError};
 use crate::logging::{self, Format, Level, LevelSwitch};
 use crate::outages::Journal;
@@ -126,10 +127,12 @@ fn start(arguments: &Arguments, open_files: Option<u64>) -> Result<(), Refusal> 
     let switch = logging::start(level, arguments.log_format.or(config.log_format))
         .map_err(|error| Fault::new(Code::InvalidConfig, error).with_hint("choose another --log-format"))?;
     heap::keep_what_was_freed();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| {
+    let cannot_start = |error: std::io::Error| {
         Fault::new(Code::Internal, format!("cannot start: {}", words::of_io(&error))).with_hint(SHORT_OF)
-    })?;
-    let start = Start { arguments, config, config_path, is_asked_for, state_dir, socket, switch, open_files };
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot_start)?;
+    let lanes = Arc::new(Lanes::start().map_err(cannot_start)?);
+    let start = Start { lanes, arguments, config, config_path, is_asked_for, state_dir, socket, switch, open_files };
     let ended = runtime.block_on(start.run());
     // What matters was awaited. A lookup that hangs in the system's resolver is not waited for.
     runtime.shutdown_background();
@@ -138,6 +141,7 @@ fn start(arguments: &Arguments, open_files: Option<u64>) -> Result<(), Refusal> 
 
 /// Everything that is settled before the first task runs.
 struct Start<'a> {
+    lanes: Arc<Lanes>,
     arguments: &'a Arguments,
     config: Config,
     config_path: PathBuf,
@@ -180,7 +184,8 @@ impl Start<'_> {
 
         let rousing = tokio::spawn(rouse::run(inbox.clone()));
         let (journal, journal_ending) = Journal::open(&self.state_dir, &rules, clients.clone());
-        let performer = Performer::new(settings_of_now.borrow().clone(), clients, to_store, journal, inbox);
+        let performer =
+            Performer::new(settings_of_now.borrow().clone(), self.lanes.clone(), clients, to_store, journal, inbox);
         let about = DaemonStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

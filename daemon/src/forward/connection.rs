@@ -1,4 +1,6 @@
 //! One accepted connection: what it wants, the session that carries it, the channel, and how it ends.
+//!
+//! It begins on its rule's lane. Its bytes are carried on the lane of its link, which is another one for further links.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,13 +11,15 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::local::LocalStream;
 use super::relay::{End, Listens, Relay};
 use super::socks::{Handshake, Progress, Request};
 use super::spill::DEFAULT_LIMIT_BYTES;
 use crate::counters::ForwardCounters;
-use crate::ssh::{Channel, Link, NoLink, Pool, Wish};
+use crate::lanes::Lane;
+use crate::ssh::{ChannelReader, ChannelWriter, Link, NoLink, Pool, Wish};
 
 /// How long a SOCKS client may take to say what it wants.
 pub(super) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -87,41 +91,106 @@ impl Rule {
 /// Carries one connection from its acceptance to its end.
 pub(super) async fn serve(local: LocalStream, rule: Arc<Rule>) {
     let _open = rule.counters.connection();
-    let end = tokio::select! {
+    let opened = tokio::select! {
         biased;
-        () = rule.cut.cancelled() => End::CutShort,
-        end = carry(&local, &rule) => end,
+        () = rule.cut.cancelled() => Err(End::CutShort),
+        opened = open_wanted(&local, &rule) => opened,
     };
-    rule.note(&end);
-    end.pass_on(local);
-}
-
-async fn carry(local: &LocalStream, rule: &Rule) -> End {
-    match &rule.target {
-        Some(target) => match open(local, target, rule).await {
-            Ok(opened) => relay(local, opened, Bytes::new(), rule).await,
-            Err(end) => end,
-        },
-        None => carry_socks(local, rule).await,
+    match opened {
+        Ok((far, early)) => Relayed { local, far, early, listens: Listens::Here }.carry(rule).await,
+        Err(end) => {
+            rule.note(&end);
+            end.pass_on(local);
+        }
     }
 }
 
-async fn carry_socks(local: &LocalStream, rule: &Rule) -> End {
+/// The other end of a connection: a channel, and the link that carries it.
+pub(super) struct FarEnd {
+    pub(super) reader: ChannelReader,
+    pub(super) writer: ChannelWriter,
+    /// When the link is over.
+    pub(super) over: CancellationToken,
+    /// Where the link lives.
+    pub(super) lane: Lane,
+}
+
+/// A connection whose two ends are there.
+pub(super) struct Relayed {
+    pub(super) local: LocalStream,
+    pub(super) far: FarEnd,
+    /// What the side that listens has sent behind its SOCKS request.
+    pub(super) early: Bytes,
+    pub(super) listens: Listens,
+}
+
+impl Relayed {
+    /// Carries its bytes until it ends, on the lane of its link. Dropping the future ends it.
+    pub(super) async fn carry(mut self, rule: Arc<Rule>) {
+        if self.far.lane.number() == rule.pool.home.number() {
+            return self.carry_here(&rule).await;
+        }
+        let lane = self.far.lane.clone();
+        let carried = lane.spawn(async move {
+            match self.local.moved_here() {
+                Ok(local) => {
+                    self.local = local;
+                    self.carry_here(&rule).await;
+                }
+                Err(error) => rule.note(&End::LocalFailed(error)),
+            }
+        });
+        if let Err(error) = AbortOnDropHandle::new(carried).await
+            && let Ok(panic) = error.try_into_panic()
+        {
+            // Who owns this task tells of it.
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    async fn carry_here(self, rule: &Rule) {
+        let Relayed { local, far, early, listens } = self;
+        let relay = Relay {
+            local: &local,
+            early,
+            listens,
+            counters: &rule.counters,
+            over: &far.over,
+            spill_bytes: DEFAULT_LIMIT_BYTES,
+        };
+        let end = tokio::select! {
+            biased;
+            () = rule.cut.cancelled() => End::CutShort,
+            end = relay.run(far.reader, far.writer) => end,
+        };
+        rule.note(&end);
+        end.pass_on(local);
+    }
+}
+
+/// Opens a channel to what the connection wants, and says what came behind its SOCKS request.
+async fn open_wanted(local: &LocalStream, rule: &Rule) -> Result<(FarEnd, Bytes), End> {
+    match &rule.target {
+        Some(target) => Ok((open(local, target, rule).await?, Bytes::new())),
+        None => open_asked(local, rule).await,
+    }
+}
+
+async fn open_asked(local: &LocalStream, rule: &Rule) -> Result<(FarEnd, Bytes), End> {
     let request = match timeout(HANDSHAKE_TIMEOUT, ask(local)).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(end)) => return end,
-        Err(_) => return End::NotUnderstood("its handshake takes too long"),
+        Ok(asked) => asked?,
+        Err(_) => return Err(End::NotUnderstood("its handshake takes too long")),
     };
     match open(local, &request.target, rule).await {
-        Ok(opened) => match local.write_all(request.granted()).await {
-            Ok(()) => relay(local, opened, request.early, rule).await,
-            Err(error) => End::LocalFailed(error),
-        },
-        Err(End::Refused { reason, .. }) => match local.write_all(request.refused(reason.code)).await {
-            Ok(()) => End::Refused { reason, is_answered: true },
-            Err(error) => End::LocalFailed(error),
-        },
-        Err(end) => end,
+        Ok(far) => {
+            local.write_all(request.granted()).await.map_err(End::LocalFailed)?;
+            Ok((far, request.early))
+        }
+        Err(End::Refused { reason, .. }) => {
+            local.write_all(request.refused(reason.code)).await.map_err(End::LocalFailed)?;
+            Err(End::Refused { reason, is_answered: true })
+        }
+        Err(end) => Err(end),
     }
 }
 
@@ -151,12 +220,9 @@ async fn ask(local: &LocalStream) -> Result<Request, End> {
     }
 }
 
-/// A channel, and when the session that carries it is over.
-type Opened = (Channel, CancellationToken);
-
 /// Opens a channel on the session, waiting for one if the rule says so. What the client sends meanwhile stays
 /// with the system, so that nothing is lost when the session ends in between and the next one is taken.
-async fn open(local: &LocalStream, target: &Target, rule: &Rule) -> Result<Opened, End> {
+async fn open(local: &LocalStream, target: &Target, rule: &Rule) -> Result<FarEnd, End> {
     let hold = rule.hold.map(|limit| Instant::now() + limit);
     let mut lost = Vec::new();
     loop {
@@ -165,7 +231,8 @@ async fn open(local: &LocalStream, target: &Target, rule: &Rule) -> Result<Opene
         match link.open(target, local.originator()).await {
             Ok(channel) => {
                 channel.hold(claim);
-                return Ok((channel, link.over().clone()));
+                let (reader, writer) = channel.split();
+                return Ok(FarEnd { reader, writer, over: link.over().clone(), lane: link.lane().clone() });
             }
             Err(reason) if is_lost(&reason) => lost.push(link.epoch()),
             Err(reason) => return Err(End::Refused { reason, is_answered: false }),
@@ -199,17 +266,4 @@ async fn link_for(local: &LocalStream, rule: &Rule, lost: &[Epoch], hold: Option
         NoLink::Ending => (Code::DaemonStopping, "the daemon is ending"),
     };
     Err(End::Refused { reason: Reason::new(Stage::Tcp, code, message), is_answered: false })
-}
-
-async fn relay(local: &LocalStream, (channel, over): Opened, early: Bytes, rule: &Rule) -> End {
-    let (reader, writer) = channel.split();
-    let relay = Relay {
-        local,
-        early,
-        listens: Listens::Here,
-        counters: &rule.counters,
-        over: &over,
-        spill_bytes: DEFAULT_LIMIT_BYTES,
-    };
-    relay.run(reader, writer).await
 }

@@ -48,6 +48,18 @@ impl LocalStream {
         }
     }
 
+    /// The same connection, as one that waits in the runtime that calls this.
+    ///
+    /// # Errors
+    /// When the system cannot wait for it there; it is closed then.
+    pub(super) fn moved_here(self) -> io::Result<Self> {
+        Ok(match self {
+            LocalStream::Tcp(stream) => LocalStream::Tcp(TcpStream::from_std(stream.into_std()?)?),
+            #[cfg(unix)]
+            LocalStream::Unix(stream) => LocalStream::Unix(UnixStream::from_std(stream.into_std()?)?),
+        })
+    }
+
     /// Small writes go out at once: the programs on both ends have decided on their sizes already.
     pub(super) fn send_at_once(&self) {
         if let Some(stream) = self.tcp()

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{HANDSHAKE_TIMEOUT, Rule, is_lost};
+use super::connection::{FarEnd, HANDSHAKE_TIMEOUT, Relayed, Rule, is_lost};
 use super::listener::Listener;
 use super::local::LocalStream;
 use super::reclaim;
-use super::relay::{End, Listens, Relay, Sink, Source};
+use super::relay::{End, Listens, Sink, Source};
 use super::socks::{Handshake, Progress, Request};
-use super::spill::DEFAULT_LIMIT_BYTES;
 use crate::descriptors;
+use crate::lanes::Lane;
 use crate::ssh::{ChannelReader, ChannelWriter, Claim, Incoming, Link, Received, RemoteListener, ServerProcess};
 
 /// Has the server listen until the listener is told to end or the session is over.
@@ -88,24 +88,16 @@ async fn accept(listener: &Listener, mut on_server: RemoteListener, over: Cancel
             }
             Some(incoming) => {
                 let claim = on_server.claim(rule.forward);
-                connections.start(serve(incoming, claim, over.clone(), rule.clone()));
+                let lane = on_server.lane().clone();
+                connections.start(serve(incoming, claim, over.clone(), lane, rule.clone()));
             }
             None => return connections.all_ended().await,
         }
     }
 }
 
-/// A connection whose both ends are there.
-struct Reached {
-    local: LocalStream,
-    reader: ChannelReader,
-    writer: ChannelWriter,
-    /// What came behind a SOCKS request.
-    early: Bytes,
-}
-
 /// Carries one connection from the server's question to its end.
-async fn serve(incoming: Incoming, claim: Claim, over: CancellationToken, rule: Arc<Rule>) {
+async fn serve(incoming: Incoming, claim: Claim, over: CancellationToken, lane: Lane, rule: Arc<Rule>) {
     let _open = rule.counters.connection();
     let reach = async {
         match &rule.target {
@@ -119,25 +111,22 @@ async fn serve(incoming: Incoming, claim: Claim, over: CancellationToken, rule: 
         () = over.cancelled() => Err(End::CutShort),
         reached = reach => reached,
     };
-    let Reached { local, reader, writer, early } = match reached {
-        Ok(reached) => reached,
-        Err(end) => return rule.note(&end),
-    };
-    let relay = Relay {
-        local: &local,
-        early,
-        listens: Listens::OnServer,
-        counters: &rule.counters,
-        over: &over,
-        spill_bytes: DEFAULT_LIMIT_BYTES,
-    };
-    let end = tokio::select! {
-        biased;
-        () = rule.cut.cancelled() => End::CutShort,
-        end = relay.run(reader, writer) => end,
-    };
-    rule.note(&end);
-    end.pass_on(local);
+    match reached {
+        Ok(Reached { local, reader, writer, early }) => {
+            let far = FarEnd { reader, writer, over, lane };
+            Relayed { local, far, early, listens: Listens::OnServer }.carry(rule).await;
+        }
+        Err(end) => rule.note(&end),
+    }
+}
+
+/// A target here that is connected to, for a channel.
+struct Reached {
+    local: LocalStream,
+    reader: ChannelReader,
+    writer: ChannelWriter,
+    /// What came behind a SOCKS request.
+    early: Bytes,
 }
 
 /// Connects to the target first, so that the server hears of a refusal as one.

@@ -20,6 +20,7 @@ use super::pool::Pool;
 use super::reach::{Carrier, reach, unblocked};
 use super::session::{Keepalive, Session};
 use super::settings::Settings;
+use crate::lanes::Lane;
 
 /// How long a goodbye may take before the connection is cut.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
@@ -38,6 +39,8 @@ const RENEW_AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// One try to connect, and the session that comes of it.
 pub struct Attempt {
+    /// Where it runs.
+    pub lane: Lane,
     /// Where it goes.
     pub destination: Destination,
     /// Its number; its news carries it.
@@ -133,7 +136,7 @@ impl Attempt {
         }
         let reached = reached?;
         let (counters, handle) = (self.pool.counters.clone(), Arc::new(reached.handle));
-        let link = Link::new(self.epoch, began.elapsed(), counters, session.clone(), handle);
+        let link = Link::new(self.epoch, self.lane.clone(), began.elapsed(), counters, session.clone(), handle);
         Ok((Arc::new(link), peer(session, reached.address, server.user), reached.carrier))
     }
 

@@ -10,6 +10,7 @@ use tokio::sync::{OnceCell, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::counters::SessionCounters;
+use crate::lanes::Lane;
 
 use super::channel::Channel;
 use super::failure;
@@ -29,6 +30,7 @@ pub const FORWARD_TIMEOUT: Duration = Duration::from_secs(10);
 /// A live, authenticated session.
 pub struct Link {
     epoch: Epoch,
+    lane: Lane,
     login_took: Duration,
     counters: Arc<SessionCounters>,
     over: CancellationToken,
@@ -41,6 +43,7 @@ pub struct Link {
 impl Link {
     pub(super) fn new(
         epoch: Epoch,
+        lane: Lane,
         login_took: Duration,
         counters: Arc<SessionCounters>,
         session: Arc<Session>,
@@ -48,6 +51,7 @@ impl Link {
     ) -> Link {
         Link {
             epoch,
+            lane,
             login_took,
             counters,
             over: session.over.clone(),
@@ -60,6 +64,11 @@ impl Link {
     /// Which attempt it came from.
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Where it lives, and where the connections on it do best.
+    pub fn lane(&self) -> &Lane {
+        &self.lane
     }
 
     pub(super) fn session_counters(&self) -> &Arc<SessionCounters> {

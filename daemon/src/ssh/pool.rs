@@ -12,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use super::link::Link;
 use super::session::locked;
 use crate::counters::SessionCounters;
+use crate::lanes::{Lane, Lanes};
 
 /// How long a connection waits for a further link that would suit it better than those that are there.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -23,6 +24,9 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// The links of one destination.
 pub struct Pool {
     destination: Destination,
+    lanes: Arc<Lanes>,
+    /// Where its rules listen, and its first link lives.
+    pub home: Lane,
     /// What its session carries, over all links and reconnects.
     pub counters: Arc<SessionCounters>,
     links: watch::Sender<Links>,
@@ -83,15 +87,23 @@ enum Pick {
 
 impl Pool {
     /// No link is live yet.
-    pub fn new(destination: Destination, inbox: mpsc::Sender<Event>) -> Pool {
+    pub fn new(destination: Destination, lanes: Arc<Lanes>, inbox: mpsc::Sender<Event>) -> Pool {
         Pool {
             destination,
+            home: lanes.home(),
+            lanes,
             counters: Arc::default(),
             links: watch::Sender::default(),
             eased: Arc::default(),
             asked_at: Mutex::new(None),
             inbox,
         }
+    }
+
+    /// Where the next link is to live: apart from the others.
+    pub fn lane_for_a_link(&self) -> Lane {
+        let taken: Vec<usize> = self.links.borrow().live.iter().map(|link| link.lane().number()).collect();
+        self.lanes.emptiest(&self.home, &taken)
     }
 
     pub(super) fn add(&self, link: Arc<Link>) {

@@ -15,6 +15,7 @@ use super::link::Link;
 use super::load::Claim;
 use super::opens::Opens;
 use super::session::locked;
+use crate::lanes::Lane;
 
 /// Connections that wait for `next`. A full queue refuses with «resource shortage», so that a listener that
 /// nobody serves cannot fill the memory; a thousand at once is what a busy web page does.
@@ -232,6 +233,11 @@ impl RemoteListener {
             Place::Tcp(_, port) => Some(*port),
             Place::Unix(_) => None,
         }
+    }
+
+    /// Where the link lives.
+    pub fn lane(&self) -> &Lane {
+        self.link.lane()
     }
 
     /// Counts a connection of this rule as one that uses the link.

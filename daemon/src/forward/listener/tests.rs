@@ -7,13 +7,14 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::lanes::Lanes;
 
 /// Nothing here takes that long, unless it is stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(20);
 const HOLD: OnSuspend = OnSuspend::Hold(Duration::from_secs(600));
 
 fn no_session(inbox: &mpsc::Sender<Event>) -> Arc<ssh::Pool> {
-    Arc::new(ssh::Pool::new("prod".parse().unwrap(), inbox.clone()))
+    Arc::new(ssh::Pool::new("prod".parse().unwrap(), Arc::new(Lanes::here()), inbox.clone()))
 }
 
 /// A listener without a session.

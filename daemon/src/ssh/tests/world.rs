@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::server::{Login, Server};
 use crate::counters::SessionCounters;
+use crate::lanes::Lanes;
 use crate::ssh::{Attempt, Channel, Link, Pool, Settings};
 
 /// No test waits longer for anything.
@@ -68,9 +69,10 @@ impl World {
     pub(super) fn attempt(&self, port: u16) -> Running {
         let (inbox, events) = mpsc::channel(16);
         let destination: Destination = format!("127.0.0.1:{port}").parse().unwrap();
-        let pool = Arc::new(Pool::new(destination.clone(), mpsc::channel(1).0));
+        let pool = Arc::new(Pool::new(destination.clone(), Arc::new(Lanes::here()), mpsc::channel(1).0));
         let (cancel, counters) = (CancellationToken::new(), pool.counters.clone());
         let attempt = Attempt {
+            lane: pool.home.clone(),
             destination,
             epoch: Epoch(1),
             accept_new: false,

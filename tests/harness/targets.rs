@@ -40,6 +40,27 @@ pub fn echo() -> Target {
     serve_tcp("127.0.0.1", echo_stream)
 }
 
+/// [`echo`] on a thread of its own, which nothing else that this program does keeps waiting: for measurements.
+pub fn echo_apart() -> Target {
+    let (running, connections) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
+    let (over, count) = (running.clone(), connections.clone());
+    let (told, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let apart = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        apart.block_on(over.run_until_cancelled(async {
+            let listener = listen_deep("127.0.0.1");
+            told.send(listener.local_addr().unwrap().port()).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                count.fetch_add(1, SeqCst);
+                let _ = stream.set_nodelay(true);
+                tokio::spawn(echo_stream(stream));
+            }
+        }));
+    });
+    let port = heard.recv().expect("the thread listens");
+    Target { port, connections, _running: running.drop_guard() }
+}
+
 /// [`echo`] on the IPv6 loopback address.
 pub fn echo_v6() -> Target {
     serve_tcp("::1", echo_stream)

@@ -14,8 +14,11 @@ use super::session::locked;
 use crate::counters::SessionCounters;
 use crate::lanes::{Lane, Lanes};
 
-/// How long a connection waits for a further link that would suit it better than those that are there.
+/// How long a connection waits for a further link where all that are there are busy.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a connection waits for a link of its own where other rules use all that are there, though they are not busy:
+/// what a person does not notice. One of them may turn into bulk at any time, and the connection cannot move then.
+const SHORT_PATIENCE: Duration = Duration::from_millis(200);
 /// How long a connection waits for a further link where every link is sealed.
 const SEALED_LIMIT: Duration = Duration::from_secs(15);
 /// Who asked for a further link and heard nothing asks again after so long.
@@ -78,8 +81,8 @@ pub enum NoLink {
 /// What there is for a connection.
 enum Pick {
     Good(Arc<Link>),
-    /// One that is kept busy.
-    Busy(Arc<Link>),
+    /// One that is kept busy, or that another rule uses: a further one is worth so much time.
+    Fair(Arc<Link>, Duration),
     /// All are sealed; in this one the least waits.
     Sealed(Arc<Link>),
     Down,
@@ -156,8 +159,9 @@ impl Pool {
     /// The link for one connection: one that is not busy and that no other rule uses if there is one, else the one
     /// with the most room.
     ///
-    /// Waits at most 1 s for a further link where all are busy, at most 15 s where every link is sealed, and
-    /// until `hold` where there is none, but not for a session that failed. Where no further one comes, a busy or sealed one is better than none.
+    /// Waits at most 200 ms for a further link where other rules use all that are there, at most 1 s where all are
+    /// busy, at most 15 s where every link is sealed, and until `hold` where there is none, but not for a session that
+    /// failed. Where no further one comes, a busy or sealed one is better than none.
     /// Dropping the future gives up.
     pub async fn link_for(&self, wish: Wish<'_>) -> Result<Arc<Link>, NoLink> {
         let began = Instant::now();
@@ -173,12 +177,12 @@ impl Pool {
             };
             let (until, instead) = match picked {
                 Pick::Good(link) => return Ok(link),
-                Pick::Busy(link) => {
-                    let is_worth_it = may_grow && link.login_took() < PATIENCE;
+                Pick::Fair(link, patience) => {
+                    let is_in_time = may_grow && link.login_took() < patience;
                     if may_grow {
                         self.ask_for_more();
                     }
-                    let until = if is_worth_it { began + PATIENCE } else { began };
+                    let until = if is_in_time { began + patience } else { began };
                     (until, Some(link))
                 }
                 Pick::Sealed(link) => {
@@ -241,8 +245,9 @@ fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
         }
     }
     match (best, sealed) {
-        (Some((room, link)), _) if !room.is_crowded => Pick::Good(link.clone()),
-        (Some((_, link)), _) => Pick::Busy(link.clone()),
+        (Some((room, link)), _) if room.is_crowded => Pick::Fair(link.clone(), PATIENCE),
+        (Some((room, link)), _) if room.is_used_by_others => Pick::Fair(link.clone(), SHORT_PATIENCE),
+        (Some((_, link)), _) => Pick::Good(link.clone()),
         (None, Some((_, link))) => Pick::Sealed(link.clone()),
         (None, None) => Pick::Down,
     }

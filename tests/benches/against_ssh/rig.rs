@@ -72,7 +72,7 @@ impl Rig {
         let sshd = Sshd::start_with(&world, "near", &format!("Ciphers {CIPHER}\n"));
         let distance = Distance::before(sshd.port(), ROUND_TRIP);
         world.add_host("far", distance.port(), Some(sshd.host_key()));
-        let (flood, echo) = (targets::flood(), targets::echo());
+        let (flood, echo) = (targets::flood(), targets::echo_apart());
         let (sink, tally) = targets::tallying_sink();
         world.start_with(&[], &[]);
         let options = |ports: &Ports| {

@@ -146,7 +146,10 @@ fn where_there_may_be_one_session_only_a_slow_reader_is_read_on_for_the_next_con
 
 #[test]
 fn who_is_on_the_session_already_waits_half_a_minute_at_most() {
-    let (world, _sshd) = real_world();
+    let world = World::new();
+    let _sshd = Sshd::start(&world, "prod");
+    world.configure("max_sessions_per_destination = 1\n");
+    world.start();
     let (echo_target, source) = (targets::echo(), targets::source(5, DOWNLOAD));
     world.add_active("slow", &["-L", &format!("0:127.0.0.1:{}", source.port()), "prod"]);
     world.add_active("fast", &["-L", &format!("0:127.0.0.1:{}", echo_target.port()), "prod"]);
@@ -249,4 +252,45 @@ fn a_session_whose_key_has_encrypted_enough_is_replaced() {
     assert_eq!(rest.len() + 1, 20 << 20);
     assert!(content.matches(&rest), "the transfer went on over the old session");
     assert_eq!(world.session("prod")["state"], "active");
+}
+
+#[test]
+fn a_rule_that_others_keep_company_gets_a_session_of_its_own() {
+    let (world, sshd) = real_world();
+    let target = targets::echo();
+    let to = format!("0:127.0.0.1:{}", target.port());
+    world.add_active("shell", &["-L", &to, "prod"]);
+    world.add_active("web", &["-L", &to, "prod"]);
+    let mut shell = connect(world.port("shell"));
+    echo(&mut shell);
+
+    // Until the shell has been there for a while.
+    let (_web, links) = wait_for("the other rule is apart", || {
+        let mut web = connect(world.port("web"));
+        echo(&mut web);
+        let links = links(&world);
+        (links.len() == 2 && links[1]["channels"] == 1).then_some((web, links))
+    });
+
+    assert_eq!(links[0]["channels"], 1, "{links:?}");
+    assert_echo(world.port("web"));
+    assert_echo(world.port("shell"));
+    assert_eq!(sshd.logins(), 2, "two are enough for two rules");
+}
+
+#[test]
+fn a_slow_program_does_not_hold_up_what_the_server_listens_for() {
+    let world = World::new();
+    let _sshd = Sshd::start(&world, "prod");
+    world.configure("max_sessions_per_destination = 1\n");
+    world.start();
+    let (target, source) = (targets::echo(), targets::source(5, DOWNLOAD));
+    world.add_active("slow", &["-L", &format!("0:127.0.0.1:{}", source.port()), "prod"]);
+    let (_paused, _) = begin_and_pause(world.port("slow"));
+    wait_for("the session is sealed", || is_sealed(&world).then_some(()));
+
+    // Of the bytes that nobody takes, 64 MiB are read on; after that the program has half a minute.
+    world.ctl(["add", "prod", "--name", "back", "--wait=60", "-R", &format!("0:127.0.0.1:{}", target.port())]).ok();
+
+    assert_echo(world.port("back"));
 }

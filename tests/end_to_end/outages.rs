@@ -80,7 +80,7 @@ fn a_kill_in_an_outage_ends_it_and_the_absence_is_an_outage_of_its_own() {
     assert!(away["reason"]["message"].as_str().unwrap().contains("alknetd was not running"));
     assert_eq!(fs::metadata(&journal).unwrap().permissions().mode() & 0o777, 0o600);
     let said = world.ctl(["history", "web"]).ok();
-    assert!(said.stderr.contains("1 lines of the daemon's journal"), "{}", said.stderr);
+    assert!(said.stderr.contains("1 line of the daemon's journal"), "{}", said.stderr);
 }
 
 #[test]

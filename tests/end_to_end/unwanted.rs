@@ -31,9 +31,9 @@ fn use_once(world: &World, destination: &str) {
     world.ctl(["remove-forward", "once"]).ok();
 }
 
-/// How many sessions the server saw end.
+/// How many sessions the server saw end, with a goodbye or without.
 fn ended(sshd: &Sshd) -> usize {
-    sshd.count("Closing connection to")
+    sshd.count("Disconnected from user") + sshd.count("Closing connection to")
 }
 
 #[test]

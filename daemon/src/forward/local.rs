@@ -85,7 +85,14 @@ impl LocalStream {
 
     /// Reads into the spare capacity of `buffer`, which must not be zero; 0 is the end.
     pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
-        on_either!(self, stream => stream.try_read_buf(buffer))
+        let room = buffer.capacity() - buffer.len();
+        let n_bytes = on_either!(self, stream => stream.try_read_buf(buffer))?;
+        if cfg!(any(target_os = "linux", target_os = "android")) && 0 < n_bytes && n_bytes < room {
+            // There was no more: the next one that wants to read waits, without a call to learn that. epoll tells of
+            // everything that comes from now on; other systems may have told already.
+            let _ = on_either!(self, stream => stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into())));
+        }
+        Ok(n_bytes)
     }
 
     pub(super) async fn writable(&self) -> io::Result<()> {

@@ -107,8 +107,9 @@ impl Link {
         let load = &self.session.load;
         Room {
             is_crowded: load.is_crowded(),
-            is_used_by_others: load.is_used_by_other_than(forward),
+            is_used_by_others: load.is_used_by_other_than(forward) || self.session.remotes.are_there(),
             n_busy: load.n_busy(),
+            is_kept_by_others: load.is_kept_by_other_than(forward),
             n_connections: load.n_connections(),
         }
     }
@@ -285,6 +286,7 @@ async fn listen_at(link: &Arc<Link>, place: Place, bind: &Bind) -> Result<Standi
         Ok(arrivals) => arrivals,
         Err(AlreadyAsked) => return Err(failure::remote_port_in_use(bind)),
     };
+    link.session.load.is_to_listen();
     let answer = match &place {
         // A port that was named is not repeated in the answer: russh says 0.
         Place::Tcp(address, port) => link.handle.tcpip_forward(address.clone(), u32::from(*port)).await.map(|_| ()),
@@ -313,6 +315,7 @@ async fn is_port_taken(link: &Link, place: &Place) -> bool {
 async fn listen_at_a_free_port(link: &Arc<Link>, address: &str, bind: &Bind) -> Result<Standing, Reason> {
     let remotes = &link.session.remotes;
     remotes.asks_for_a_free_port(address);
+    link.session.load.is_to_listen();
     let answer = link.handle.tcpip_forward(address, 0).await;
     let port = answer.as_ref().ok().and_then(|port| u16::try_from(*port).ok()).filter(|port| *port != 0);
     match (remotes.got_a_free_port(address, port), port, answer) {

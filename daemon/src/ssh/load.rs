@@ -21,6 +21,9 @@ const BULK_BYTES: u64 = 1 << 20;
 pub const BUSY_CHANNELS: u32 = 10;
 /// What a packet costs its key beside its payload: no key may see 2^32 packets, however small.
 const PACKET_OVERHEAD_BYTES: u64 = 32;
+/// A rule that has connections for so long keeps using the link: another rule does better on one of its own. Requests
+/// that follow each other through several rules do not last so long.
+const KEPT_AFTER: Duration = Duration::from_millis(250);
 /// How long traffic is looked back at: connections that start together are not bulk to each other.
 const WINDOW: Duration = Duration::from_millis(250);
 /// What may wait for slow programs in one session, in bytes.
@@ -52,8 +55,16 @@ pub(super) struct Load {
 /// Open connections by rule.
 #[derive(Debug, Default)]
 struct Users {
-    by_rule: BTreeMap<ForwardId, usize>,
+    by_rule: BTreeMap<ForwardId, Usage>,
     n_connections: usize,
+}
+
+/// What one rule has open.
+#[derive(Debug)]
+struct Usage {
+    n_connections: usize,
+    /// Since when it has any.
+    since: Instant,
 }
 
 impl Load {
@@ -75,12 +86,23 @@ impl Load {
         self.changed.notify_waiters();
     }
 
+    /// The server is asked to listen: that is somebody who waits, too.
+    pub(super) fn is_to_listen(&self) {
+        self.changed.notify_waiters();
+    }
+
     pub(super) fn n_connections(&self) -> usize {
         locked(&self.users).n_connections
     }
 
     pub(super) fn is_used_by_other_than(&self, forward: ForwardId) -> bool {
         locked(&self.users).by_rule.keys().any(|rule| *rule != forward)
+    }
+
+    /// Whether another rule is not only passing through.
+    pub(super) fn is_kept_by_other_than(&self, forward: ForwardId) -> bool {
+        let users = locked(&self.users);
+        users.by_rule.iter().any(|(rule, usage)| *rule != forward && KEPT_AFTER <= usage.since.elapsed())
     }
 
     /// Whether a new connection would wait for others.
@@ -151,7 +173,8 @@ pub struct Claim {
 impl Claim {
     pub(super) fn new(session: &Arc<Session>, forward: ForwardId) -> Claim {
         session.load.change_users(|users| {
-            *users.by_rule.entry(forward).or_default() += 1;
+            let none = || Usage { n_connections: 0, since: Instant::now() };
+            users.by_rule.entry(forward).or_insert_with(none).n_connections += 1;
             users.n_connections += 1;
         });
         Claim { session: session.clone(), forward }
@@ -161,9 +184,9 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         self.session.load.change_users(|users| {
-            if let Some(n_connections) = users.by_rule.get_mut(&self.forward) {
-                *n_connections -= 1;
-                if *n_connections == 0 {
+            if let Some(usage) = users.by_rule.get_mut(&self.forward) {
+                usage.n_connections -= 1;
+                if usage.n_connections == 0 {
                     users.by_rule.remove(&self.forward);
                 }
             }
@@ -209,9 +232,10 @@ impl Account {
         }
     }
 
-    /// Whether other connections would wait if this one were not read.
+    /// Whether others would wait if this connection were not read: other connections, or those that the server may
+    /// bring at any time where it listens.
     pub fn has_others(&self) -> bool {
-        1 < self.session.load.n_connections()
+        1 < self.session.load.n_connections() || self.session.remotes.are_there()
     }
 
     /// Whether the connection should be read on. One that `is_full` is, too, so that others do not wait for it, as
@@ -379,14 +403,17 @@ mod tests {
         assert!(quick.may_be_read(false));
     }
 
-    #[test]
-    fn a_rule_uses_a_session_as_long_as_one_of_its_connections() {
+    #[tokio::test(start_paused = true)]
+    async fn a_rule_uses_a_session_as_long_as_one_of_its_connections() {
         let session = Arc::new(Session::default());
         let (one, other) = (ForwardId(1), ForwardId(2));
 
         let claims = (Claim::new(&session, one), Claim::new(&session, one));
         drop(claims.0);
         assert!(session.load.is_used_by_other_than(other));
+        assert!(!session.load.is_kept_by_other_than(other), "it may be gone in a moment");
+        tokio::time::advance(KEPT_AFTER).await;
+        assert!(session.load.is_kept_by_other_than(other));
         assert!(!session.load.is_used_by_other_than(one));
         drop(claims.1);
         assert!(!session.load.is_used_by_other_than(other));

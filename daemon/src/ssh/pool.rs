@@ -159,7 +159,7 @@ impl Pool {
     /// The link for one connection: one that is not busy and that no other rule uses if there is one, else the one
     /// with the most room.
     ///
-    /// Waits at most 200 ms for a further link where other rules use all that are there, at most 1 s where all are
+    /// Waits at most 200 ms for a further link where other rules keep using all that are there, at most 1 s where all are
     /// busy, at most 15 s where every link is sealed, and until `hold` where there is none, but not for a session that
     /// failed. Where no further one comes, a busy or sealed one is better than none.
     /// Dropping the future gives up.
@@ -246,7 +246,7 @@ fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
     }
     match (best, sealed) {
         (Some((room, link)), _) if room.is_crowded => Pick::Fair(link.clone(), PATIENCE),
-        (Some((room, link)), _) if room.is_used_by_others => Pick::Fair(link.clone(), SHORT_PATIENCE),
+        (Some((room, link)), _) if room.is_kept_by_others => Pick::Fair(link.clone(), SHORT_PATIENCE),
         (Some((_, link)), _) => Pick::Good(link.clone()),
         (None, Some((_, link))) => Pick::Sealed(link.clone()),
         (None, None) => Pick::Down,
@@ -260,4 +260,6 @@ pub(super) struct Room {
     pub(super) is_used_by_others: bool,
     pub(super) n_busy: u32,
     pub(super) n_connections: usize,
+    /// They have used it for a while: one that is free of them is worth waiting for.
+    pub(super) is_kept_by_others: bool,
 }

@@ -10,7 +10,7 @@ use std::io::{self, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// More than this at once is a stream, and streams are confirmed in time anyway.
@@ -68,6 +68,14 @@ impl AsyncRead for Prompt {
                 Ok(n_bytes) => {
                     buffer.advance(n_bytes.min(wanted));
                     (this.begin, this.end) = (0, n_bytes.saturating_sub(wanted));
+                    if cfg!(any(target_os = "linux", target_os = "android"))
+                        && 0 < n_bytes
+                        && n_bytes < wanted + AHEAD_BYTES
+                    {
+                        // There was no more, and epoll tells of everything that comes from now on.
+                        let _ =
+                            this.stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+                    }
                     if n_bytes <= SMALL_BYTES {
                         this.confirm();
                     }

@@ -73,6 +73,12 @@ impl std::fmt::Debug for Arrival {
 pub(super) struct AlreadyAsked;
 
 impl RemoteListeners {
+    /// Whether the server listens for anybody, or was asked to.
+    pub(super) fn are_there(&self) -> bool {
+        let state = locked(&self.state);
+        !state.places.is_empty() || state.n_asking.values().any(|n_asking| 0 < *n_asking)
+    }
+
     /// Takes connections for `place` from now on, before the server is asked. Waits while the server has not
     /// yet answered that it stopped listening there.
     pub(super) async fn reserve(&self, place: &Place) -> Result<mpsc::Receiver<Arrival>, AlreadyAsked> {

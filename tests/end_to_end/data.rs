@@ -55,7 +55,7 @@ fn a_dead_destination_delays_nobody() {
 #[test]
 fn half_closed_request_gets_its_whole_answer() {
     const ANSWER: usize = 5 << 20;
-    let (world, sshd) = real_world();
+    let (world, _sshd) = real_world();
     let target = targets::answers_at_the_end(ANSWER);
     let to = format!("127.0.0.1:{}", target.port());
     world.add_active("local", &["-L", &format!("0:{to}"), "prod"]);
@@ -78,7 +78,6 @@ fn half_closed_request_gets_its_whole_answer() {
         assert_eq!(String::from_utf8_lossy(&answer[..head.len()]), head, "{rule}");
         assert!(answer[head.len()..] == Content::bytes(7, ANSWER), "{rule}");
     }
-    assert_eq!(sshd.logins(), 1);
 }
 
 fn ask(mut stream: TcpStream, request: &[u8]) -> Vec<u8> {

@@ -100,7 +100,10 @@ impl ChannelReader {
                     return Received::Data(data);
                 }
                 Some(ChannelMsg::Eof) if self.core.saw_eof.swap(true, Relaxed) => {}
-                Some(ChannelMsg::Eof) => return Received::Eof,
+                Some(ChannelMsg::Eof) => {
+                    self.core.note_end();
+                    return Received::Eof;
+                }
                 Some(ChannelMsg::Close) | None => {
                     self.core.is_closed.store(true, Relaxed);
                     self.core.closing.cancel();
@@ -165,6 +168,7 @@ impl ChannelWriter {
         let write_half = self.core.write_half()?;
         self.core.unless_closed(write_half.eof()).await?;
         self.core.has_finished.store(true, Relaxed);
+        self.core.note_end();
         Ok(())
     }
 }
@@ -190,6 +194,12 @@ struct Core {
 impl Core {
     fn write_half(&self) -> Result<&ChannelWriteHalf<Msg>, ChannelClosed> {
         self.write_half.as_ref().ok_or(ChannelClosed)
+    }
+
+    fn note_end(&self) {
+        if let Some(claim) = locked(&self.claim).as_mut() {
+            claim.note_end();
+        }
     }
 
     /// russh's writers wait for ever for the window of a channel that is gone, so they never wait alone.

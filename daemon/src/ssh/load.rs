@@ -21,9 +21,6 @@ const BULK_BYTES: u64 = 1 << 20;
 pub const BUSY_CHANNELS: u32 = 10;
 /// What a packet costs its key beside its payload: no key may see 2^32 packets, however small.
 const PACKET_OVERHEAD_BYTES: u64 = 32;
-/// A rule that has connections for so long keeps using the link: another rule does better on one of its own. Requests
-/// that follow each other through several rules do not last so long.
-const KEPT_AFTER: Duration = Duration::from_millis(250);
 /// How long traffic is looked back at: connections that start together are not bulk to each other.
 const WINDOW: Duration = Duration::from_millis(250);
 /// What may wait for slow programs in one session, in bytes.
@@ -60,11 +57,11 @@ struct Users {
 }
 
 /// What one rule has open.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Usage {
     n_connections: usize,
-    /// Since when it has any.
-    since: Instant,
+    /// Those of them of which at least one side has said everything.
+    n_ending: usize,
 }
 
 impl Load {
@@ -99,10 +96,10 @@ impl Load {
         locked(&self.users).by_rule.keys().any(|rule| *rule != forward)
     }
 
-    /// Whether another rule is not only passing through.
+    /// Whether another rule will go on using it: requests that follow each other through several rules do not.
     pub(super) fn is_kept_by_other_than(&self, forward: ForwardId) -> bool {
         let users = locked(&self.users);
-        users.by_rule.iter().any(|(rule, usage)| *rule != forward && KEPT_AFTER <= usage.since.elapsed())
+        users.by_rule.iter().any(|(rule, usage)| *rule != forward && usage.n_ending < usage.n_connections)
     }
 
     /// Whether a new connection would wait for others.
@@ -168,16 +165,25 @@ impl Load {
 pub struct Claim {
     session: Arc<Session>,
     forward: ForwardId,
+    is_ending: bool,
 }
 
 impl Claim {
     pub(super) fn new(session: &Arc<Session>, forward: ForwardId) -> Claim {
         session.load.change_users(|users| {
-            let none = || Usage { n_connections: 0, since: Instant::now() };
-            users.by_rule.entry(forward).or_insert_with(none).n_connections += 1;
+            users.by_rule.entry(forward).or_default().n_connections += 1;
             users.n_connections += 1;
         });
-        Claim { session: session.clone(), forward }
+        Claim { session: session.clone(), forward, is_ending: false }
+    }
+
+    /// One side of the connection has said everything.
+    pub(super) fn note_end(&mut self) {
+        if !std::mem::replace(&mut self.is_ending, true)
+            && let Some(usage) = locked(&self.session.load.users).by_rule.get_mut(&self.forward)
+        {
+            usage.n_ending += 1;
+        }
     }
 }
 
@@ -186,6 +192,7 @@ impl Drop for Claim {
         self.session.load.change_users(|users| {
             if let Some(usage) = users.by_rule.get_mut(&self.forward) {
                 usage.n_connections -= 1;
+                usage.n_ending -= usize::from(self.is_ending);
                 if usage.n_connections == 0 {
                     users.by_rule.remove(&self.forward);
                 }
@@ -403,17 +410,21 @@ mod tests {
         assert!(quick.may_be_read(false));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_rule_uses_a_session_as_long_as_one_of_its_connections() {
+    #[test]
+    fn a_rule_uses_a_session_as_long_as_one_of_its_connections() {
         let session = Arc::new(Session::default());
         let (one, other) = (ForwardId(1), ForwardId(2));
 
-        let claims = (Claim::new(&session, one), Claim::new(&session, one));
+        let mut claims = (Claim::new(&session, one), Claim::new(&session, one));
         drop(claims.0);
         assert!(session.load.is_used_by_other_than(other));
-        assert!(!session.load.is_kept_by_other_than(other), "it may be gone in a moment");
-        tokio::time::advance(KEPT_AFTER).await;
         assert!(session.load.is_kept_by_other_than(other));
+        claims.1.note_end();
+        claims.1.note_end();
+        assert!(!session.load.is_kept_by_other_than(other), "it is gone in a moment");
+        let third = Claim::new(&session, one);
+        assert!(session.load.is_kept_by_other_than(other));
+        drop(third);
         assert!(!session.load.is_used_by_other_than(one));
         drop(claims.1);
         assert!(!session.load.is_used_by_other_than(other));

@@ -108,6 +108,7 @@ impl Link {
         Room {
             is_crowded: load.is_crowded(),
             is_used_by_others: load.is_used_by_other_than(forward) || self.session.remotes.are_there(),
+            is_new_to_rule: !load.is_used_by(forward),
             n_busy: load.n_busy(),
             is_kept_by_others: load.is_kept_by_other_than(forward),
             n_connections: load.n_connections(),

@@ -96,6 +96,10 @@ impl Load {
         locked(&self.users).by_rule.keys().any(|rule| *rule != forward)
     }
 
+    pub(super) fn is_used_by(&self, forward: ForwardId) -> bool {
+        locked(&self.users).by_rule.contains_key(&forward)
+    }
+
     /// Whether another rule will go on using it: requests that follow each other through several rules do not.
     pub(super) fn is_kept_by_other_than(&self, forward: ForwardId) -> bool {
         let users = locked(&self.users);
@@ -104,11 +108,13 @@ impl Load {
 
     /// Whether a new connection would wait for others.
     pub(super) fn is_crowded(&self) -> bool {
-        self.traffic.busy_channels.load(Relaxed) <= self.n_busy() || BULK_BYTES <= self.traffic.bytes_before()
+        self.traffic.busy_channels.load(Relaxed) <= self.n_busy()
+            || 0 < self.n_connections() && BULK_BYTES <= self.traffic.bytes_before()
     }
 
     pub(super) fn n_busy(&self) -> u32 {
-        self.traffic.n_busy()
+        // What moved lately says nothing of those that have ended since.
+        self.traffic.n_busy().min(u32::try_from(self.n_connections()).unwrap_or(u32::MAX))
     }
 
     /// Takes another number than [`BUSY_CHANNELS`] for enough.

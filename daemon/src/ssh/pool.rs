@@ -258,6 +258,8 @@ fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
 pub(super) struct Room {
     pub(super) is_crowded: bool,
     pub(super) is_used_by_others: bool,
+    /// The others stay free for those that come later.
+    pub(super) is_new_to_rule: bool,
     pub(super) n_busy: u32,
     pub(super) n_connections: usize,
     /// They have used it for a while: one that is free of them is worth waiting for.

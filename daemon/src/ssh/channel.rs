@@ -96,7 +96,9 @@ impl ChannelReader {
                 Some(ChannelMsg::Data { data }) if data.is_empty() => {}
                 Some(ChannelMsg::Data { data }) => {
                     self.core.counters.add_received(data.len());
-                    self.core.session.load.received(&self.core.traffic, data.len());
+                    // The clock was read when the packet came.
+                    let session = &self.core.session;
+                    session.load.received(&self.core.traffic, data.len(), session.last_heard.at());
                     return Received::Data(data);
                 }
                 Some(ChannelMsg::Eof) if self.core.saw_eof.swap(true, Relaxed) => {}

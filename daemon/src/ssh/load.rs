@@ -147,17 +147,17 @@ impl Load {
     /// Counts payload bytes of one channel to the server.
     pub(super) fn sent(&self, channel: &ChannelTraffic, n_bytes: usize) {
         self.sent.fetch_add(n_bytes as u64, Relaxed);
-        self.carried(channel, n_bytes as u64);
+        self.carried(channel, n_bytes as u64, Instant::now());
     }
 
-    /// Counts payload bytes of one channel from the server.
-    pub(super) fn received(&self, channel: &ChannelTraffic, n_bytes: usize) {
+    /// Counts payload bytes of one channel from the server, which came `at` that time.
+    pub(super) fn received(&self, channel: &ChannelTraffic, n_bytes: usize, at: Instant) {
         self.received.fetch_add(n_bytes as u64, Relaxed);
-        self.carried(channel, n_bytes as u64);
+        self.carried(channel, n_bytes as u64, at);
     }
 
-    fn carried(&self, channel: &ChannelTraffic, n_bytes: u64) {
-        self.traffic.add(channel, n_bytes);
+    fn carried(&self, channel: &ChannelTraffic, n_bytes: u64, at: Instant) {
+        self.traffic.add(channel, n_bytes, at);
         self.wear.add(n_bytes + PACKET_OVERHEAD_BYTES);
     }
 
@@ -307,8 +307,8 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    fn add(&self, channel: &ChannelTraffic, n_bytes: u64) {
-        let window = self.turn();
+    fn add(&self, channel: &ChannelTraffic, n_bytes: u64, at: Instant) {
+        let window = self.turn(at);
         self.bytes.fetch_add(n_bytes, Relaxed);
         if channel.window.swap(window, Relaxed) != window {
             channel.bytes.store(0, Relaxed);
@@ -319,10 +319,11 @@ impl Traffic {
         }
     }
 
-    /// Goes on to the window of this moment; tells its number.
-    fn turn(&self) -> u64 {
-        let now = u64::try_from(self.began.elapsed().as_millis() / WINDOW.as_millis()).unwrap_or(u64::MAX);
+    /// Goes on to the window of this time, never back; tells its number.
+    fn turn(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.began).as_millis();
         let counted = self.window.load(Relaxed);
+        let now = u64::try_from(since / WINDOW.as_millis()).unwrap_or(u64::MAX).max(counted);
         if counted != now && self.window.compare_exchange(counted, now, Relaxed, Relaxed).is_ok() {
             let (bytes, n_busy) = (self.bytes.swap(0, Relaxed), self.n_busy.swap(0, Relaxed));
             let is_next = counted + 1 == now;
@@ -333,12 +334,12 @@ impl Traffic {
     }
 
     fn bytes_before(&self) -> u64 {
-        self.turn();
+        self.turn(Instant::now());
         self.bytes_before.load(Relaxed)
     }
 
     fn n_busy(&self) -> u32 {
-        self.turn();
+        self.turn(Instant::now());
         self.n_busy.load(Relaxed).max(self.n_busy_before.load(Relaxed))
     }
 }
@@ -351,10 +352,10 @@ mod tests {
     async fn a_channel_is_busy_while_it_moves_much() {
         let (traffic, channel) = (Traffic::default(), ChannelTraffic::default());
 
-        traffic.add(&channel, BUSY_BYTES - 1);
+        traffic.add(&channel, BUSY_BYTES - 1, Instant::now());
         assert_eq!(traffic.n_busy(), 0);
-        traffic.add(&channel, 1);
-        traffic.add(&channel, BUSY_BYTES);
+        traffic.add(&channel, 1, Instant::now());
+        traffic.add(&channel, BUSY_BYTES, Instant::now());
         assert_eq!(traffic.n_busy(), 1, "it is counted once");
 
         tokio::time::advance(WINDOW).await;
@@ -367,7 +368,7 @@ mod tests {
     async fn bulk_is_what_moved_in_the_window_before() {
         let (traffic, channel) = (Traffic::default(), ChannelTraffic::default());
 
-        traffic.add(&channel, BULK_BYTES);
+        traffic.add(&channel, BULK_BYTES, Instant::now());
         assert_eq!(traffic.bytes_before(), 0, "it has just begun");
         tokio::time::advance(WINDOW).await;
         assert_eq!(traffic.bytes_before(), BULK_BYTES);

@@ -13,6 +13,9 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::gather::Gathering;
+
 /// More than this at once is a stream, and streams are confirmed in time anyway.
 const SMALL_BYTES: usize = 2048;
 
@@ -27,11 +30,20 @@ pub(super) struct Prompt {
     ahead: Box<[u8]>,
     begin: usize,
     end: usize,
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    gathering: Gathering,
 }
 
 impl Prompt {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Prompt { stream, ahead: vec![0; AHEAD_BYTES].into(), begin: 0, end: 0 }
+        Prompt {
+            stream,
+            ahead: vec![0; AHEAD_BYTES].into(),
+            begin: 0,
+            end: 0,
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            gathering: Gathering::new(),
+        }
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -62,7 +74,12 @@ impl AsyncRead for Prompt {
             return Poll::Ready(Ok(()));
         }
         loop {
-            ready!(this.stream.poll_read_ready(context))?;
+            let ready = this.stream.poll_read_ready(context);
+            #[cfg(any(target_os = "linux", target_os = "android"))]
+            if ready.is_pending() {
+                this.gathering.wait(&this.stream, context);
+            }
+            ready!(ready)?;
             let mut slices = [IoSliceMut::new(buffer.initialize_unfilled()), IoSliceMut::new(&mut this.ahead)];
             match this.stream.try_read_vectored(&mut slices) {
                 Ok(n_bytes) => {
@@ -76,6 +93,8 @@ impl AsyncRead for Prompt {
                         let _ =
                             this.stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
                     }
+                    #[cfg(any(target_os = "linux", target_os = "android"))]
+                    this.gathering.note(n_bytes);
                     if n_bytes <= SMALL_BYTES {
                         this.confirm();
                     }

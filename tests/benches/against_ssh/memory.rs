@@ -55,11 +55,21 @@ pub(crate) fn rules(rig: &Rig, plan: Plan) -> Vec<Row> {
         Echo::on(*port).once();
     }
     let alknet = settled(world.daemon_pid());
+    let alknet_resident = process::resident_bytes(world.daemon_pid()) as f64;
 
     let pairs: Vec<Autossh> = (0..n_pairs).map(|_| Autossh::start(rig, &option(&free_port()))).collect();
-    let ssh = pairs.iter().map(Autossh::bytes).sum::<f64>() * RULES as f64 / n_pairs as f64;
-    let what = format!("memory, {RULES} rules (of autossh + ssh: {n_pairs}, scaled)");
-    vec![Row::new(what, "MB", &Both { ssh: ssh / MB, alknet: alknet / MB }, Goal::RatioAtMost(0.03))]
+    let of_all = |bytes: fn(i32) -> f64| {
+        pairs.iter().flat_map(Autossh::pids).map(bytes).sum::<f64>() * RULES as f64 / n_pairs as f64
+    };
+    let (ssh, ssh_resident) = (of_all(settled), of_all(|pid| process::resident_bytes(pid) as f64));
+    let row = |what: &str, ssh: f64, alknet: f64| {
+        let what = format!("{what}, {RULES} rules (of autossh + ssh: {n_pairs}, scaled)");
+        Row::new(what, "MB", &Both { ssh: ssh / MB, alknet: alknet / MB }, Goal::RatioAtMost(0.03))
+    };
+    vec![
+        row("memory as ps shows it", ssh_resident, alknet_resident),
+        row("memory, what is shared counted in parts", ssh, alknet),
+    ]
 }
 
 /// Another daemon of its own, to the same server.
@@ -99,9 +109,10 @@ impl Autossh {
         Autossh(process)
     }
 
-    fn bytes(&self) -> f64 {
-        let ssh: f64 = process::children(self.0.pid()).into_iter().map(settled).sum();
-        settled(self.0.pid()) + ssh
+    fn pids(&self) -> Vec<i32> {
+        let mut pids = process::children(self.0.pid());
+        pids.push(self.0.pid());
+        pids
     }
 }
 

@@ -27,5 +27,6 @@ pub mod process;
 pub mod reload;
 pub mod rouse;
 pub mod service;
+mod short_read;
 pub mod shortage;
 pub mod signals;

@@ -13,6 +13,8 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::short_read;
+
 /// Looking up the target's name and connecting to all its addresses together.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What OpenSSH tells about a client without an address, since some servers refuse anything else.
@@ -87,11 +89,11 @@ impl LocalStream {
     pub(super) fn try_read(&self, buffer: &mut BytesMut) -> io::Result<usize> {
         let room = buffer.capacity() - buffer.len();
         let n_bytes = on_either!(self, stream => stream.try_read_buf(buffer))?;
-        if cfg!(any(target_os = "linux", target_os = "android")) && 0 < n_bytes && n_bytes < room {
-            // There was no more: the next one that wants to read waits, without a call to learn that. epoll tells of
-            // everything that comes from now on; other systems may have told already.
-            let _ = on_either!(self, stream => stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into())));
-        }
+        short_read::note(
+            n_bytes,
+            room,
+            |interest, nothing| on_either!(self, stream => stream.try_io(interest, nothing)),
+        );
         Ok(n_bytes)
     }
 

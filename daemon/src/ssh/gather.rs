@@ -8,7 +8,6 @@ use std::pin::Pin;
 use std::task::Context;
 use std::time::Duration;
 
-use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 
@@ -19,11 +18,6 @@ const TAIL: Duration = Duration::from_millis(1);
 /// What has to come within [`LOOK_BACK`]: 400 MiB/s.
 const FAST_BYTES: usize = 1 << 20;
 const LOOK_BACK: Duration = Duration::from_micros(2500);
-
-sockopt_impl!(
-    /// How much the system has before it tells a reader.
-    LeastToRead, Both, libc::SOL_SOCKET, libc::SO_RCVLOWAT, i32
-);
 
 /// How one connection is waited for.
 #[derive(Debug)]
@@ -75,12 +69,30 @@ fn clamped(n_bytes: usize) -> u32 {
     u32::try_from(n_bytes).unwrap_or(u32::MAX)
 }
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod least {
+    use nix::{getsockopt_impl, libc, setsockopt_impl, sockopt_impl};
+
+    sockopt_impl!(
+        /// How much the system has before it tells a reader.
+        LeastToRead, Both, libc::SOL_SOCKET, libc::SO_RCVLOWAT, i32
+    );
+}
+
 /// Says whether the system took it; without it, everything is as ever.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 fn set_least(stream: &TcpStream, n_bytes: i32) -> bool {
-    nix::sys::socket::setsockopt(stream, LeastToRead, &n_bytes).is_ok()
+    nix::sys::socket::setsockopt(stream, least::LeastToRead, &n_bytes).is_ok()
+}
+
+/// Other systems are not known to tell at once of what came when less is asked for again.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn set_least(_: &TcpStream, _: i32) -> bool {
+    false
 }
 
 #[cfg(test)]
+#[cfg(any(target_os = "linux", target_os = "android"))]
 mod tests {
     use std::task::Waker;
 
@@ -96,8 +108,8 @@ mod tests {
         (far, listener.accept().await.unwrap().0)
     }
 
-    fn least(stream: &TcpStream) -> i32 {
-        nix::sys::socket::getsockopt(stream, LeastToRead).unwrap()
+    fn least_of(stream: &TcpStream) -> i32 {
+        nix::sys::socket::getsockopt(stream, least::LeastToRead).unwrap()
     }
 
     #[tokio::test]
@@ -109,19 +121,19 @@ mod tests {
         gathering.note(FAST_BYTES / 4);
         std::thread::sleep(LOOK_BACK);
         gathering.wait(&near, &mut context);
-        assert_eq!(least(&near), 1, "that was slow");
+        assert_eq!(least_of(&near), 1, "that was slow");
         gathering.note(FAST_BYTES * 1000);
         std::thread::sleep(LOOK_BACK);
         gathering.wait(&near, &mut context);
-        assert_eq!(least(&near), TOGETHER_BYTES);
+        assert_eq!(least_of(&near), TOGETHER_BYTES);
 
         tokio::time::sleep(TAIL * 3).await;
         gathering.note(1);
         gathering.wait(&near, &mut context);
-        assert_eq!(least(&near), TOGETHER_BYTES, "something came meanwhile");
+        assert_eq!(least_of(&near), TOGETHER_BYTES, "something came meanwhile");
         tokio::time::sleep(TAIL * 3).await;
         gathering.wait(&near, &mut context);
-        assert_eq!(least(&near), 1);
+        assert_eq!(least_of(&near), 1);
     }
 
     #[tokio::test]

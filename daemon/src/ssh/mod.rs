@@ -11,7 +11,6 @@ mod door;
 mod exec;
 pub mod explain;
 mod failure;
-#[cfg(any(target_os = "linux", target_os = "android"))]
 mod gather;
 mod greeted;
 mod handler;

@@ -10,11 +10,11 @@ use std::io::{self, IoSliceMut};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
 use super::gather::Gathering;
+use crate::short_read;
 
 /// More than this at once is a stream, and streams are confirmed in time anyway.
 const SMALL_BYTES: usize = 2048;
@@ -30,20 +30,12 @@ pub(super) struct Prompt {
     ahead: Box<[u8]>,
     begin: usize,
     end: usize,
-    #[cfg(any(target_os = "linux", target_os = "android"))]
     gathering: Gathering,
 }
 
 impl Prompt {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Prompt {
-            stream,
-            ahead: vec![0; AHEAD_BYTES].into(),
-            begin: 0,
-            end: 0,
-            #[cfg(any(target_os = "linux", target_os = "android"))]
-            gathering: Gathering::new(),
-        }
+        Prompt { stream, ahead: vec![0; AHEAD_BYTES].into(), begin: 0, end: 0, gathering: Gathering::new() }
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -75,7 +67,6 @@ impl AsyncRead for Prompt {
         }
         loop {
             let ready = this.stream.poll_read_ready(context);
-            #[cfg(any(target_os = "linux", target_os = "android"))]
             if ready.is_pending() {
                 this.gathering.wait(&this.stream, context);
             }
@@ -85,15 +76,8 @@ impl AsyncRead for Prompt {
                 Ok(n_bytes) => {
                     buffer.advance(n_bytes.min(wanted));
                     (this.begin, this.end) = (0, n_bytes.saturating_sub(wanted));
-                    if cfg!(any(target_os = "linux", target_os = "android"))
-                        && 0 < n_bytes
-                        && n_bytes < wanted + AHEAD_BYTES
-                    {
-                        // There was no more, and epoll tells of everything that comes from now on.
-                        let _ =
-                            this.stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-                    }
-                    #[cfg(any(target_os = "linux", target_os = "android"))]
+                    let try_io = |interest, nothing: fn() -> _| this.stream.try_io(interest, nothing);
+                    short_read::note(n_bytes, wanted + AHEAD_BYTES, try_io);
                     this.gathering.note(n_bytes);
                     if n_bytes <= SMALL_BYTES {
                         this.confirm();

@@ -264,7 +264,6 @@ fn a_rule_that_others_keep_company_gets_a_session_of_its_own() {
     let mut shell = connect(world.port("shell"));
     echo(&mut shell);
 
-    // Until the shell has been there for a while.
     let (_web, links) = wait_for("the other rule is apart", || {
         let mut web = connect(world.port("web"));
         echo(&mut web);

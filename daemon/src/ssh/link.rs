@@ -104,15 +104,8 @@ impl Link {
     }
 
     pub(super) fn room_for(&self, forward: ForwardId) -> Room {
-        let load = &self.session.load;
-        Room {
-            is_crowded: load.is_crowded(),
-            is_used_by_others: load.is_used_by_other_than(forward) || self.session.remotes.are_there(),
-            is_new_to_rule: !load.is_used_by(forward),
-            n_busy: load.n_busy(),
-            is_kept_by_others: load.is_kept_by_other_than(forward),
-            n_connections: load.n_connections(),
-        }
+        let room = self.session.load.room_for(forward);
+        Room { is_used_by_others: room.is_used_by_others || self.session.remotes.are_there(), ..room }
     }
 
     /// Fills in what it carries now.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 use tokio::time::Instant;
 
+use super::pool::Room;
 use super::session::{Session, locked};
 use super::wear::Wear;
 
@@ -92,29 +93,22 @@ impl Load {
         locked(&self.users).n_connections
     }
 
-    pub(super) fn is_used_by_other_than(&self, forward: ForwardId) -> bool {
-        locked(&self.users).by_rule.keys().any(|rule| *rule != forward)
-    }
-
-    pub(super) fn is_used_by(&self, forward: ForwardId) -> bool {
-        locked(&self.users).by_rule.contains_key(&forward)
-    }
-
-    /// Whether another rule will go on using it: requests that follow each other through several rules do not.
-    pub(super) fn is_kept_by_other_than(&self, forward: ForwardId) -> bool {
+    /// How much a new connection of this rule would wait for others.
+    pub(super) fn room_for(&self, forward: ForwardId) -> Room {
         let users = locked(&self.users);
-        users.by_rule.iter().any(|(rule, usage)| *rule != forward && usage.n_ending < usage.n_connections)
-    }
-
-    /// Whether a new connection would wait for others.
-    pub(super) fn is_crowded(&self) -> bool {
-        self.traffic.busy_channels.load(Relaxed) <= self.n_busy()
-            || 0 < self.n_connections() && BULK_BYTES <= self.traffic.bytes_before()
-    }
-
-    pub(super) fn n_busy(&self) -> u32 {
+        let n_connections = users.n_connections;
         // What moved lately says nothing of those that have ended since.
-        self.traffic.n_busy().min(u32::try_from(self.n_connections()).unwrap_or(u32::MAX))
+        let n_busy = self.traffic.n_busy().min(u32::try_from(n_connections).unwrap_or(u32::MAX));
+        let others = || users.by_rule.iter().filter(|(rule, _)| **rule != forward);
+        Room {
+            is_crowded: self.traffic.busy_channels.load(Relaxed) <= n_busy
+                || 0 < n_connections && BULK_BYTES <= self.traffic.bytes_before(),
+            is_used_by_others: others().next().is_some(),
+            is_new_to_rule: !users.by_rule.contains_key(&forward),
+            n_busy,
+            n_connections,
+            is_kept_by_others: others().any(|(_, usage)| usage.n_ending < usage.n_connections),
+        }
     }
 
     /// Takes another number than [`BUSY_CHANNELS`] for enough.
@@ -424,17 +418,17 @@ mod tests {
 
         let mut claims = (Claim::new(&session, one), Claim::new(&session, one));
         drop(claims.0);
-        assert!(session.load.is_used_by_other_than(other));
-        assert!(session.load.is_kept_by_other_than(other));
+        assert!(session.load.room_for(other).is_used_by_others);
+        assert!(session.load.room_for(other).is_kept_by_others);
         claims.1.note_end();
         claims.1.note_end();
-        assert!(!session.load.is_kept_by_other_than(other), "it is gone in a moment");
+        assert!(!session.load.room_for(other).is_kept_by_others, "it is gone in a moment");
         let third = Claim::new(&session, one);
-        assert!(session.load.is_kept_by_other_than(other));
+        assert!(session.load.room_for(other).is_kept_by_others);
         drop(third);
-        assert!(!session.load.is_used_by_other_than(one));
+        assert!(!session.load.room_for(one).is_used_by_others);
         drop(claims.1);
-        assert!(!session.load.is_used_by_other_than(other));
+        assert!(!session.load.room_for(other).is_used_by_others);
         assert_eq!(session.load.n_connections(), 0);
     }
 }

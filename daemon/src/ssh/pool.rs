@@ -258,10 +258,11 @@ fn pick(live: &[Arc<Link>], wish: &Wish<'_>) -> Pick {
 pub(super) struct Room {
     pub(super) is_crowded: bool,
     pub(super) is_used_by_others: bool,
-    /// The others stay free for those that come later.
+    /// It has no connection of the rule: those stay together, so that other links are free for what comes later.
     pub(super) is_new_to_rule: bool,
     pub(super) n_busy: u32,
     pub(super) n_connections: usize,
-    /// They have used it for a while: one that is free of them is worth waiting for.
+    /// They will go on using it, which requests that follow each other through several rules do not: one that is free
+    /// of them is worth waiting for.
     pub(super) is_kept_by_others: bool,
 }

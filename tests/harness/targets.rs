@@ -10,6 +10,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
+use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::content::{Checksum, Content};
@@ -42,23 +43,11 @@ pub fn echo() -> Target {
 
 /// [`echo`] on a thread of its own, which nothing else that this program does keeps waiting: for measurements.
 pub fn echo_apart() -> Target {
-    let (running, connections) = (CancellationToken::new(), Arc::new(AtomicUsize::new(0)));
-    let (over, count) = (running.clone(), connections.clone());
-    let (told, heard) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let apart = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-        apart.block_on(over.run_until_cancelled(async {
-            let listener = listen_deep("127.0.0.1");
-            told.send(listener.local_addr().unwrap().port()).unwrap();
-            while let Ok((stream, _)) = listener.accept().await {
-                count.fetch_add(1, SeqCst);
-                let _ = stream.set_nodelay(true);
-                tokio::spawn(echo_stream(stream));
-            }
-        }));
-    });
-    let port = heard.recv().expect("the thread listens");
-    Target { port, connections, _running: running.drop_guard() }
+    let apart = Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let (handle, running) = (apart.handle().clone(), CancellationToken::new());
+    let over = running.clone();
+    std::thread::spawn(move || apart.block_on(over.cancelled()));
+    serve_tcp_on(&handle, running, "127.0.0.1", echo_stream)
 }
 
 /// [`echo`] on the IPv6 loopback address.
@@ -237,16 +226,26 @@ where
     F: Future<Output = ()> + Send + 'static,
     S: Fn(TcpStream) -> F + Send + 'static,
 {
-    let listener = block_on(async { listen_deep(ip) });
+    serve_tcp_on(runtime(), CancellationToken::new(), ip, each)
+}
+
+fn serve_tcp_on<F, S>(runtime: &Handle, running: CancellationToken, ip: &str, each: S) -> Target
+where
+    F: Future<Output = ()> + Send + 'static,
+    S: Fn(TcpStream) -> F + Send + 'static,
+{
+    let listener = {
+        let _guard = runtime.enter();
+        listen_deep(ip)
+    };
     let port = listener.local_addr().unwrap().port();
     let connections = Arc::new(AtomicUsize::new(0));
-    let (running, count) = (CancellationToken::new(), connections.clone());
-    let over = running.clone();
-    runtime().spawn(running.clone().run_until_cancelled_owned(async move {
+    let (over, count) = (running.clone(), connections.clone());
+    runtime.spawn(running.clone().run_until_cancelled_owned(async move {
         while let Ok((stream, _)) = listener.accept().await {
             count.fetch_add(1, SeqCst);
             let _ = stream.set_nodelay(true);
-            runtime().spawn(over.clone().run_until_cancelled_owned(each(stream)));
+            tokio::spawn(over.clone().run_until_cancelled_owned(each(stream)));
         }
     }));
     Target { port, connections, _running: running.drop_guard() }
